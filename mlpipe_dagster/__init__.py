@@ -1,0 +1,1 @@
+"""mlpipe: an event-driven, responsible AutoML platform on Dagster and Kafka."""

