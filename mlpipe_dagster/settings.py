@@ -59,7 +59,9 @@ class Settings(BaseSettings):
     )
     kafka_xai_topic: str = Field("xai-events", alias="KAFKA_XAI_TOPIC", description="Topic of stored explanations")
     kafka_dataset_change_topic: str = Field(
-        "dataset-change-events", alias="KAFKA_DATASET_CHANGE_TOPIC", description="Our topic: renamed, deleted, mitigated"
+        "dataset-change-events",
+        alias="KAFKA_DATASET_CHANGE_TOPIC",
+        description="Our topic: renamed, deleted, mitigated",
     )
     kafka_failed_topic: str = Field(
         "pipeline-failed-events", alias="KAFKA_FAILED_TOPIC", description="Our topic: a stage failed for good"
@@ -97,7 +99,9 @@ class Settings(BaseSettings):
     # defaults of a pipeline, used where neither the upload nor a policy says otherwise
     default_mode: Literal["auto", "ask"] = Field("auto", alias="MLPIPE_DEFAULT_MODE", description="auto or ask")
     default_time_budget: str = Field("60", alias="MLPIPE_DEFAULT_TIME_BUDGET", description="Budget of a training")
-    default_xai_level: Level = Field(Level.BEGINNER, alias="MLPIPE_DEFAULT_XAI_LEVEL", description="Level of explanations")
+    default_xai_level: Level = Field(
+        Level.BEGINNER, alias="MLPIPE_DEFAULT_XAI_LEVEL", description="Level of explanations"
+    )
     default_target: str = Field("", alias="MLPIPE_DEFAULT_TARGET", description="Target column where a table has it")
     default_task_type: str = Field("", alias="MLPIPE_DEFAULT_TASK_TYPE", description="Task type; empty: inferred")
     default_sensitive: str = Field(
@@ -134,4 +138,4 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The settings of this process, read once; `settings.cache_clear()` forgets them."""
-    return Settings()  # type: ignore[call-arg]  # every field has a default
+    return Settings()

@@ -1,0 +1,218 @@
+"""The agentic core: `decide` says what follows from an event, given what is known. Pure: no I/O, no clock, no ids.
+
+The warehouse stores the outcome together with the state it follows from (warehouse/decisions.py).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from mlpipe_dagster.automl.infer import infer_target, infer_task
+from mlpipe_dagster.choices import Choices, Wishes, choose
+from mlpipe_dagster.errors import UserError
+from mlpipe_dagster.events import (
+    AutomlTrigger,
+    BiasReported,
+    BiasTrigger,
+    DatasetUploaded,
+    Event,
+    ModelUploaded,
+    XaiReported,
+    XaiTrigger,
+)
+from mlpipe_dagster.tables.profile import Profile
+from mlpipe_dagster.vocabulary import ReportType, Stage
+
+REPORT_NAMES = {ReportType.MODEL: "model", ReportType.DATA: "data"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the warehouse knows when an event is decided."""
+
+    timestamp: str
+    """When the decision is made, as contracts write it."""
+    profile: Profile | None = None
+    wishes: Wishes = field(default_factory=Wishes)
+    defaults: Wishes = field(default_factory=Wishes)
+    choices: Choices | None = None
+    dataset_object: Mapping[str, Any] = field(default_factory=dict)
+    budget_unit: str = "seconds"
+    superseded_by: str | None = None
+    view_link: str | None = None
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Start the next stage."""
+
+    event: Event
+    choices: Choices | None = None
+    notice: "Notice | None" = None
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A person decides; `fields` is the JSON Schema of the answer."""
+
+    kind: str
+    subject: str
+    body: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Tell the person something."""
+
+    subject: str
+    body: str
+    severity: str = "info"
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The pipeline cannot go on; the person is told why and what to do."""
+
+    stage: Stage
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Nothing follows, for a reason worth keeping."""
+
+    reason: str
+
+
+Outcome = Trigger | Ask | Notice | Failure | Stop
+
+
+def decide(event: Event, known: Known) -> Outcome:
+    """What follows from `event`."""
+    if known.superseded_by:
+        return Stop(f"A newer version, {known.superseded_by}, has been uploaded.")
+    return _RULES[type(event)](event, known)
+
+
+def _after_upload(event: Event, known: Known) -> Outcome:
+    if known.profile is None:
+        return Stop("The table has not been read yet.")
+    wishes, profile = known.wishes, known.profile
+    mode = wishes.mode or known.defaults.mode
+    try:
+        if mode == "ask" and not (wishes.target_column_name and wishes.task_type):
+            return _ask_for_target(cast(DatasetUploaded, event), profile, wishes)
+        choices = choose(profile, wishes, known.defaults, known.budget_unit)
+    except UserError as error:
+        return Failure(Stage.DATASET, error.error_type, str(error))
+    return bias_trigger(event.record_key, cast(DatasetUploaded, event).user_id, choices, known)
+
+
+def bias_trigger(dataset_id: str, user_id: str, choices: Choices, known: Known) -> Trigger:
+    """The trigger that starts a pipeline with these choices, and the notice of what was chosen and why."""
+    trigger = BiasTrigger(
+        dataset_id=dataset_id,
+        user_id=user_id,
+        timestamp=known.timestamp,
+        target_column_name=choices.target,
+        task_type=choices.task.published,
+        metadata=dict(known.dataset_object),
+        record_count=known.profile.row_count if known.profile else None,
+    )
+    notice = Notice(subject=f"{dataset_id}: what will happen", body="\n".join(f"- {line}" for line in choices.reasons))
+    return Trigger(trigger, choices, notice)
+
+
+def _ask_for_target(event: DatasetUploaded, profile: Profile, wishes: Wishes) -> Ask:
+    guess: str | None = wishes.target_column_name
+    task: str | None = wishes.task_type
+    reason = "You asked to be asked."
+    try:
+        if guess is None:
+            guess, why = infer_target(profile)
+            reason = f"We would take “{guess}”: {why}."
+        column = profile.column(guess)
+        if task is None and column is not None:
+            task = infer_task(column, profile.row_count)[0].value
+    except UserError as error:
+        reason = str(error)
+    target_field: dict[str, Any] = {"type": "string", "title": "Column to predict", "enum": profile.names}
+    task_field: dict[str, Any] = {
+        "type": "string",
+        "title": "Kind of task",
+        "enum": ["binary", "multiclass", "regression"],
+    }
+    if guess in profile.names:
+        target_field["default"] = guess
+    if task:
+        task_field["default"] = task
+    return Ask(
+        kind="target",
+        subject=f"{event.dataset.name}: which column should be predicted?",
+        body=f"{event.dataset.name} has {profile.row_count:,} rows and {len(profile.columns)} columns. {reason}",
+        fields={
+            "type": "object",
+            "properties": {"target_column_name": target_field, "task_type": task_field},
+            "required": ["target_column_name", "task_type"],
+        },
+    )
+
+
+def _after_bias(event: Event, known: Known) -> Outcome:
+    reported, choices = cast(BiasReported, event), known.choices
+    budget = choices.time_budget if choices else known.wishes.time_budget or known.defaults.time_budget or "60"
+    target = reported.target_column_name or (choices.target if choices else None)
+    task = reported.task_type or (choices.task.published if choices and choices.target == target else None)
+    return Trigger(
+        AutomlTrigger(
+            dataset_id=reported.dataset_id,
+            user_id=reported.user_id,
+            timestamp=known.timestamp,
+            target_column_name=target,
+            task_type=task,
+            time_budget=budget,
+        )
+    )
+
+
+def _after_model(event: Event, known: Known) -> Outcome:
+    uploaded, choices = cast(ModelUploaded, event), known.choices
+    if uploaded.dataset_id is None:
+        return Notice(
+            subject=f"Model {uploaded.model_id} {uploaded.version} is stored",
+            body="It names no dataset, so it is not explained. Upload it again with `training_dataset`.",
+            severity="warning",
+        )
+    level = (choices.level if choices else None) or known.wishes.xai_level or known.defaults.xai_level
+    return Trigger(
+        XaiTrigger(
+            user_id=uploaded.user_id,
+            dataset_id=uploaded.dataset_id,
+            model_id=uploaded.model_id,
+            level=cast(Any, level),
+            timestamp=known.timestamp,
+            version=uploaded.version,
+        )
+    )
+
+
+def _after_explanation(event: Event, known: Known) -> Outcome:
+    reported = cast(XaiReported, event)
+    what = REPORT_NAMES[reported.report_type]
+    return Notice(
+        subject=f"{reported.dataset_id}: the explanation of your {what} is ready",
+        body=f"Written for the level {reported.level.value}.",
+        link=known.view_link,
+    )
+
+
+_RULES: Mapping[type[Event], Callable[[Event, Known], Outcome]] = {
+    DatasetUploaded: _after_upload,
+    BiasReported: _after_bias,
+    ModelUploaded: _after_model,
+    XaiReported: _after_explanation,
+}
+"""The whole flow as one table: event to what follows."""

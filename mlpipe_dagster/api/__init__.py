@@ -1,0 +1,1 @@
+"""The warehouse REST API and its pages: FastAPI routers over the Warehouse."""

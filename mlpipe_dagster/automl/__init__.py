@@ -1,0 +1,1 @@
+"""AutoML: train within a budget against an honest baseline, save without pickle, load verified."""

@@ -1,0 +1,288 @@
+"""The algorithms a training may use: how each is built, which settings are tried, and how it is fitted by a deadline.
+
+No algorithm here knows of folds, trials or budgets beyond the moment at which its fit has to end.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from mlpipe_dagster.automl.metrics import Outcome, loss
+from mlpipe_dagster.automl.model import ParameterValue
+from mlpipe_dagster.automl.preparation import Family
+
+try:
+    import lightgbm
+except (ImportError, OSError) as reason:  # OSError: the machine has no libgomp
+    lightgbm = None
+    LIGHTGBM_MISSING = str(reason)
+else:
+    LIGHTGBM_MISSING = ""
+
+Floats = NDArray[np.float64]
+Parameters = Mapping[str, ParameterValue]
+Estimator = Any  # scikit-learn and LightGBM have no types
+MOST_ROUNDS = 2000
+PATIENCE = 30
+FEW_CELLS = 200_000
+"""Below this many cells a second thread costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Encoded rows to fit on; and to stop on, where the number of rounds is still to be found."""
+
+    features: Floats
+    labels: NDArray[np.float64] | NDArray[np.str_]
+    check_features: Floats | None = None
+    check_labels: NDArray[np.float64] | NDArray[np.str_] | None = None
+    check_truth: Floats | None = None
+    """`check_labels` as class codes, or values."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a fit may use. `ends_at` is in the seconds of `time.monotonic`."""
+
+    ends_at: float
+    seed: int
+    threads: int
+    rounds: int | None = None
+    """Rounds found earlier; None: find them on the check rows."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted estimator, its boosting rounds or trees (None where it has none), and whether the clock cut it short."""
+
+    estimator: Estimator
+    rounds: int | None = None
+    cut: bool = False
+    note: str = ""
+
+
+def predict(estimator: Estimator, features: object) -> Floats:
+    """Probabilities (rows x classes) of a classifier, values (rows) of a regressor. Takes a pipeline as well."""
+    predicted = estimator.predict_proba(features) if hasattr(estimator, "classes_") else estimator.predict(features)
+    return np.asarray(predicted, dtype=np.float64)
+
+
+def _constant(_: Parameters, data: FitData, __: Limits) -> Fitted:
+    regression = data.labels.dtype.kind == "f"
+    estimator = DummyRegressor() if regression else DummyClassifier(strategy="prior")
+    return Fitted(estimator.fit(data.features, data.labels))
+
+
+def _linear(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
+    strength = float(parameters["C"] or 1.0)
+    if data.labels.dtype.kind == "f":
+        return Fitted(Ridge(alpha=1 / strength, random_state=limits.seed).fit(data.features, data.labels))
+    estimator = LogisticRegression(C=strength, max_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said in the note
+        estimator.fit(data.features, data.labels)
+    unfinished = int(np.max(estimator.n_iter_)) >= 200
+    return Fitted(estimator, note="stopped at 200 iterations" if unfinished else "")
+
+
+class _StopWhen:
+    """LightGBM callback: ends the fit at the deadline, or when the check rows have not improved for 30 rounds."""
+
+    order = 30
+    before_iteration = False
+
+    def __init__(self, ends_at: float) -> None:
+        self.ends_at = ends_at
+        self.best_round = 0
+        self.best_loss = np.inf
+        self.cut = False
+
+    def __call__(self, state: Any) -> None:
+        value = state.evaluation_result_list[0][2] if state.evaluation_result_list else -float(state.iteration)
+        if value < self.best_loss:
+            self.best_loss, self.best_round = value, state.iteration
+        self.cut = time.monotonic() > self.ends_at
+        if self.cut or state.iteration - self.best_round >= PATIENCE:
+            raise lightgbm.callback.EarlyStopException(self.best_round, state.evaluation_result_list)
+
+
+def _lightgbm(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
+    regression = data.labels.dtype.kind == "f"
+    kind = lightgbm.LGBMRegressor if regression else lightgbm.LGBMClassifier
+    small = data.features.size < FEW_CELLS
+    estimator = kind(
+        n_estimators=limits.rounds or MOST_ROUNDS,
+        random_state=limits.seed,
+        n_jobs=1 if small else limits.threads,
+        verbosity=-1,
+        deterministic=True,
+        force_row_wise=True,
+        subsample_freq=1,
+        **parameters,
+    )
+    stop = _StopWhen(limits.ends_at)
+    checked = None if data.check_features is None else [(data.check_features, data.check_labels)]
+    with warnings.catch_warnings():
+        # its successors eval_X and eval_y do not translate labels that are text (4.7)
+        warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated")
+        estimator.fit(data.features, data.labels, eval_set=checked, callbacks=[stop])
+    rounds = stop.best_round + 1
+    if rounds < MOST_ROUNDS:
+        estimator.set_params(n_estimators=rounds)
+    return Fitted(estimator, rounds, stop.cut)
+
+
+def _forest(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
+    kind = ExtraTreesRegressor if data.labels.dtype.kind == "f" else ExtraTreesClassifier
+    threads = 1 if data.features.size < FEW_CELLS else limits.threads
+    estimator = kind(n_estimators=1, warm_start=True, random_state=limits.seed, n_jobs=threads, **parameters)
+    more_is_better = with_rounds(limits, limits.rounds or 200)
+    return _grow(estimator, "n_estimators", 20, 200, data, more_is_better)
+
+
+def _histogram(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
+    regression = data.labels.dtype.kind == "f"
+    kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
+    estimator = kind(max_iter=1, warm_start=True, early_stopping=False, random_state=limits.seed, **parameters)
+    return _grow(estimator, "max_iter", 15, 600, data, limits)
+
+
+def _grow(estimator: Estimator, size: str, step: int, most: int, data: FitData, limits: Limits) -> Fitted:
+    """Add `step` rounds at a time until `limits.rounds`, or else `most` or the check rows get worse twice; or the deadline.
+
+    The first steps are small, so that even a slow fit ends near its deadline.
+    """
+    best_loss, best_rounds, worse, rounds = np.inf, 0, 0, 0
+    most = limits.rounds or most
+    while rounds < most and worse < 2:
+        rounds = min(most, rounds + (min(step, 2 * rounds) if rounds else 1))
+        begun = time.monotonic()
+        estimator.set_params(**{size: rounds}).fit(data.features, data.labels)
+        if data.check_features is not None and data.check_truth is not None and limits.rounds is None:
+            now = loss(Outcome(data.check_truth, predict(estimator, data.check_features)))
+            worse = worse + 1 if now >= best_loss else 0
+            best_loss, best_rounds = min(now, best_loss), rounds if now < best_loss else best_rounds
+        ended = time.monotonic()
+        if rounds < most and ended + (ended - begun) > limits.ends_at:
+            return Fitted(estimator, best_rounds or rounds, cut=True)
+    return Fitted(estimator, best_rounds or rounds)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One parameter of a search: drawn between two ends, evenly on a logarithmic scale where `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    def draw(self, generator: np.random.Generator) -> float | int:
+        """A value anywhere in the range."""
+        return self._value(generator.random())
+
+    def near(self, value: float, generator: np.random.Generator) -> float | int:
+        """A value near `value`: a normal step of 15 % of the range."""
+        low, high = self._scale(self.low), self._scale(self.high)
+        place = (self._scale(value) - low) / (high - low) + generator.normal(0, 0.15)
+        return self._value(float(np.clip(place, 0, 1)))
+
+    def _scale(self, value: float) -> float:
+        return float(np.log(value)) if self.log else value
+
+    def _value(self, place: float) -> float | int:
+        low, high = self._scale(self.low), self._scale(self.high)
+        scaled = low + place * (high - low)
+        value = float(np.exp(scaled)) if self.log else scaled
+        return round(value) if self.whole else float(f"{value:.4g}")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm by the name it is shown under."""
+
+    name: str
+    family: Family
+    fit: Callable[[Parameters, FitData, Limits], Fitted]
+    start: Parameters
+    """The settings tried first."""
+    space: Mapping[str, Setting]
+
+
+CONSTANT = Algorithm("constant", "linear", _constant, {}, {})
+LINEAR = Algorithm("linear", "linear", _linear, {"C": 1.0}, {"C": Setting(1e-3, 100, log=True)})
+EXTRA_TREES = Algorithm(
+    "extra trees",
+    "trees",
+    _forest,
+    {"min_samples_leaf": 2, "max_features": 0.5},
+    {"min_samples_leaf": Setting(1, 30, log=True, whole=True), "max_features": Setting(0.1, 1.0)},
+)
+LIGHTGBM = Algorithm(
+    "LightGBM",
+    "trees",
+    _lightgbm,
+    {"learning_rate": 0.08, "num_leaves": 15, "min_child_samples": 15, "colsample_bytree": 0.7, "subsample": 0.85},
+    {
+        "learning_rate": Setting(0.02, 0.2, log=True),
+        "num_leaves": Setting(3, 128, log=True, whole=True),
+        "min_child_samples": Setting(3, 100, log=True, whole=True),
+        "colsample_bytree": Setting(0.3, 1.0),
+        "subsample": Setting(0.5, 1.0),
+        "reg_lambda": Setting(1e-3, 30, log=True),
+        "min_split_gain": Setting(1e-4, 1.0, log=True),
+    },
+)
+HISTOGRAM = Algorithm(
+    "histogram gradient boosting",
+    "trees",
+    _histogram,
+    {"learning_rate": 0.08, "max_leaf_nodes": 15, "min_samples_leaf": 15},
+    {
+        "learning_rate": Setting(0.02, 0.2, log=True),
+        "max_leaf_nodes": Setting(3, 64, log=True, whole=True),
+        "min_samples_leaf": Setting(3, 100, log=True, whole=True),
+        "l2_regularization": Setting(1e-3, 30, log=True),
+    },
+)
+
+
+def boosting() -> tuple[Algorithm, tuple[str, ...]]:
+    """The gradient boosting this machine can run, and a note where it is not LightGBM."""
+    if lightgbm is not None:
+        return LIGHTGBM, ()
+    note = f"LightGBM cannot be loaded here ({LIGHTGBM_MISSING}); scikit-learn's gradient boosting is used instead."
+    return HISTOGRAM, (note,)
+
+
+def vary(algorithm: Algorithm, best: Parameters | None, generator: np.random.Generator) -> Parameters:
+    """Settings to try next: anywhere in the space, or near the `best` so far, of which about half change."""
+    if best is None:
+        return {name: setting.draw(generator) for name, setting in algorithm.space.items()}
+    tried: dict[str, ParameterValue] = {}
+    for name, setting in algorithm.space.items():
+        known = best.get(name)
+        moves = known is None or generator.random() < 0.5
+        tried[name] = setting.near(float(known), generator) if known is not None and moves else known
+        if known is None:
+            tried[name] = setting.draw(generator)
+    return tried
+
+
+def with_rounds(limits: Limits, rounds: int | None) -> Limits:
+    """The same limits for a fit whose number of rounds is known."""
+    return replace(limits, rounds=rounds)

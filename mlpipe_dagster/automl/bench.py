@@ -1,0 +1,120 @@
+"""The rows a search works on: a bounded sample of the training rows, split into folds and encoded once per family.
+
+Every encoder is fitted on the fitting rows of its fold alone.
+"""
+
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from mlpipe_dagster.automl.algorithms import Estimator, FitData
+from mlpipe_dagster.automl.model import FeatureSchema
+from mlpipe_dagster.automl.preparation import Family, encoder, typed_columns
+from mlpipe_dagster.automl.target import Rows, Target, validation_folds
+
+CELLS_A_SECOND = 400_000
+"""Rows x columns (x classes beyond two) of the search sample for each second of budget."""
+FOLDS_BY_CELLS = ((5_000, 5), (15_000, 3))
+"""Up to so many cells for each second of budget, so many folds; one hold-out beyond."""
+
+
+@contextmanager
+def quiet_rare_classes() -> Iterator[None]:
+    """Cross-fitting warns of classes with few rows; the notes of the model say it in its place."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")
+        yield
+
+
+@dataclass(frozen=True)
+class Rowset:
+    """Typed rows with their labels (text or numbers) and truth (class codes or numbers)."""
+
+    typed: pd.DataFrame
+    labels: NDArray[np.float64] | NDArray[np.str_]
+    truth: NDArray[np.float64]
+
+    def take(self, rows: Rows) -> "Rowset":
+        """The rows at these positions."""
+        return Rowset(self.typed.iloc[rows], self.labels[rows], self.truth[rows])
+
+    def thin(self, most: int, seed: int) -> "Rowset":
+        """At most `most` random rows, of every class at least one."""
+        if len(self.labels) <= most:
+            return self
+        order = np.random.default_rng(seed).permutation(len(self.labels))
+        if self.labels.dtype.kind != "f":
+            _, first = np.unique(self.labels[order], return_index=True)
+            order = np.concatenate([order[first], np.delete(order, first)])
+        return self.take(np.sort(order[:most]))
+
+
+def rowset(table: pd.DataFrame, schema: FeatureSchema, target: Target, rows: Rows) -> Rowset:
+    """Typed rows of `table` at `rows`, which are positions in `target.rows`."""
+    typed = typed_columns(schema).transform(table.iloc[target.rows[rows]])
+    truth = target.codes().astype(np.float64) if target.classes else target.values.astype(np.float64)
+    return Rowset(typed.reset_index(drop=True), target.values[rows], truth[rows])
+
+
+def cells(rows: int, columns: int, classes: int) -> int:
+    """How much there is to learn from, in units that cost about the same time."""
+    return rows * max(columns, 1) * max(classes - 1, 1)
+
+
+@dataclass
+class Bench:
+    """Folds of the search sample and their encoded matrices, made when first asked for."""
+
+    rows: Rowset
+    folds: list[tuple[Rows, Rows]]
+    schema: FeatureSchema
+    classes: int
+    seed: int
+    encode_seconds: float = 0.0
+    """Slowest encoding of one fold so far."""
+    _encoded: dict[tuple[Family, int], tuple[ColumnTransformer, FitData]] = field(default_factory=dict)
+
+    def data(self, family: Family, fold: int) -> FitData:
+        """Encoded rows of a fold, to fit on and to check on."""
+        return self._both(family, fold)[1]
+
+    def pipeline(self, family: Family, fold: int, estimator: Estimator) -> Pipeline:
+        """What was fitted on a fold, as one pipeline from raw columns to predictions."""
+        return assemble(self.schema, self._both(family, fold)[0], estimator)
+
+    def _both(self, family: Family, fold: int) -> tuple[ColumnTransformer, FitData]:
+        if (family, fold) not in self._encoded:
+            begun = time.monotonic()
+            fit, check = (self.rows.take(rows) for rows in self.folds[fold])
+            encoders = encoder(family, fit.typed, self.classes, self.seed)
+            with quiet_rare_classes():
+                features = np.asarray(encoders.fit_transform(fit.typed, fit.labels), dtype=np.float64)
+            checks = np.asarray(encoders.transform(check.typed), dtype=np.float64)
+            self._encoded[family, fold] = encoders, FitData(features, fit.labels, checks, check.labels, check.truth)
+            self.encode_seconds = max(self.encode_seconds, time.monotonic() - begun)
+        return self._encoded[family, fold]
+
+
+def assemble(schema: FeatureSchema, encoders: ColumnTransformer, estimator: Estimator) -> Pipeline:
+    """Fitted parts as one pipeline that takes raw columns."""
+    return Pipeline([("columns", typed_columns(schema)), ("features", encoders), ("model", estimator)])
+
+
+def open_bench(training: Rowset, target: Target, schema: FeatureSchema, budget: float, seed: int) -> Bench:
+    """A search sample and folds of a size that the budget (seconds) allows."""
+    classes, columns = len(target.classes), len(schema.columns)
+    one_row = cells(1, columns, classes)
+    sample = training.thin(max(1000, int(CELLS_A_SECOND * budget / one_row)), seed)
+    total = cells(len(sample.labels), columns, classes)
+    count = next((folds for most, folds in FOLDS_BY_CELLS if total <= most * budget), 1)
+    inside = Target(np.arange(len(sample.labels)), sample.labels, target.classes, target.task, ())
+    folds = validation_folds(inside, inside.rows, count, seed)
+    return Bench(sample, folds, schema, classes, seed)

@@ -1,0 +1,41 @@
+"""The wall clock of one training: how much of the budget is left and where it went.
+
+Nothing here knows what the time is spent on.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mlpipe_dagster.automl.model import BudgetEntry
+
+
+class Clock:
+    """Counts from its creation; `entries` becomes the budget ledger."""
+
+    def __init__(self, budget_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._start = now()
+        self.budget = budget_seconds
+        self.entries: list[BudgetEntry] = []
+        self._note = ""
+
+    def elapsed(self) -> float:
+        """Seconds since the training began."""
+        return self._now() - self._start
+
+    def left(self) -> float:
+        """Seconds until the budget is used up; negative beyond it."""
+        return self.budget - self.elapsed()
+
+    @contextmanager
+    def entry(self, what: str) -> Iterator[None]:
+        """Write what happens inside as one line of the ledger."""
+        begun = self.elapsed()
+        self._note = ""
+        yield
+        self.entries.append(BudgetEntry(what=what, seconds=self.elapsed() - begun, note=self._note))
+
+    def remark(self, note: str) -> None:
+        """Say something about the entry that is open."""
+        self._note = note

@@ -1,0 +1,112 @@
+"""Which columns of a table a model can learn from, as what kind, and why the others are left out.
+
+Decided on training rows only, so that nothing is learnt from the test split. Encoding is in `preparation.py`.
+"""
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from mlpipe_dagster.automl.model import FeatureColumn, FeatureKind, FeatureSchema
+from mlpipe_dagster.automl.preparation import MISSING, as_dates, as_number, as_text
+from mlpipe_dagster.errors import ModelError
+
+MOST_LISTED = 50
+ROWS_LOOKED_AT = 50_000
+_IDENTIFIER_NAME = re.compile(r"(^|_|\s)(id|ids|uuid|guid|key|nbr|number|no|index|rowid)$|[a-z](Id|ID)$|^Unnamed: 0$")
+_LEADING_ZERO = re.compile(r"-?0\d")
+_ISO_DATE = re.compile(r"\s*\d{4}-\d{2}-\d{2}([T ].*)?")
+
+
+def usable_columns(table: pd.DataFrame, ignored: Iterable[str]) -> tuple[FeatureSchema, tuple[str, ...]]:
+    """The feature schema of `table` without the `ignored` columns, and a sentence for each column left out.
+
+    Raises
+    ------
+    ModelError
+        No column is left to learn from.
+    """
+    rows = table if len(table) <= ROWS_LOOKED_AT else table.sample(ROWS_LOOKED_AT, random_state=0)
+    columns, reasons = [], []
+    for name in table.columns:
+        if name in set(ignored):
+            continue
+        found = _describe(name, rows[name])
+        if isinstance(found, FeatureColumn):
+            columns.append(found)
+        else:
+            reasons.append(f"Left out “{name}”: {found}.")
+    if not columns:
+        raise ModelError(
+            "No column is left to learn from. " + " ".join(reasons[:5]) + " Add columns that describe the rows."
+        )
+    return FeatureSchema(columns=tuple(columns)), tuple(reasons)
+
+
+def _describe(name: str, column: "pd.Series[object]") -> FeatureColumn | str:
+    """The column as a feature, or why it is none."""
+    present = column.dropna()
+    if present.empty:
+        return "it is empty"
+    if column.dtype == object and isinstance(present.iloc[0], list | dict | set | np.ndarray):
+        return "it holds nested values"
+    kind = _kind(present)
+    reason = _unfit(name, kind, column, present)
+    if reason:
+        return reason
+    data_type = str(column.dtype)
+    if kind == "number":
+        values = as_number(column)
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        return FeatureColumn(name=name, kind=kind, data_type=data_type, minimum=low, maximum=high)
+    if kind == "category":
+        values_seen = sorted({str(text) for text in as_text(column)} - {MISSING})
+        listed = tuple(values_seen) if len(values_seen) <= MOST_LISTED else None
+        return FeatureColumn(name=name, kind=kind, data_type=data_type, categories=listed)
+    return FeatureColumn(name=name, kind=kind, data_type=data_type)
+
+
+def _kind(present: "pd.Series[object]") -> FeatureKind:
+    if pd.api.types.is_bool_dtype(present) or (present.dtype == object and present.map(type).eq(bool).all()):
+        return "boolean"
+    if pd.api.types.is_datetime64_any_dtype(present):
+        return "datetime"
+    if pd.api.types.is_numeric_dtype(present) or pd.api.types.is_timedelta64_dtype(present):
+        return "number"
+    if isinstance(present.dtype, pd.CategoricalDtype):
+        return "category"
+    texts = pd.Series(as_text(present))
+    texts = texts[texts != MISSING].drop_duplicates()
+    if texts.str.fullmatch(_ISO_DATE).mean() > 0.95 and as_dates(texts).notna().mean() > 0.95:
+        return "datetime"
+    numeric = pd.to_numeric(texts, errors="coerce").notna().mean() > 0.95
+    if numeric and len(texts) > 20 and not texts.str.match(_LEADING_ZERO).any():
+        return "number"
+    return "category"
+
+
+def _unfit(name: str, kind: FeatureKind, column: "pd.Series[object]", present: "pd.Series[object]") -> str:
+    """Why the column is no feature; empty where it is one."""
+    distinct = present.nunique()
+    if distinct == 1 and len(present) == len(column):
+        return "every row has the same value"
+    if kind == "number" and np.isnan(as_number(column)).all():
+        return "it has no finite number"
+    if kind == "number" and _counts_rows(name, present, distinct):
+        return "it numbers the rows"
+    if kind == "category" and distinct > 20 and distinct > 0.9 * len(present):
+        return "nearly every row has its own text (a name, a key or free text)"
+    return ""
+
+
+def _counts_rows(name: str, present: "pd.Series[object]", distinct: int) -> bool:
+    """Whole numbers that are all different and called an id or one apart, or mostly different and called an id."""
+    values = as_number(present)
+    if len(values) < 20 or not np.all(np.mod(values, 1) == 0):
+        return False
+    called_id = bool(_IDENTIFIER_NAME.search(name) or _IDENTIFIER_NAME.search(name.lower()))
+    if called_id:
+        return distinct > 0.5 * len(values)
+    return distinct == len(values) and bool(np.ptp(values) == len(values) - 1)

@@ -1,0 +1,186 @@
+"""How good predictions are, with 95 % intervals: the metrics of classification and regression and their bootstrap.
+
+Every metric is a function of row weights (draws x rows), so that one draw of weights gives all of a bootstrap.
+Group metrics are in `groups.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpipe_dagster.automl.model import Estimate
+
+Floats = NDArray[np.float64]
+MOST_WEIGHTS = 4_000_000
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was true and what was predicted of some rows."""
+
+    truth: Floats
+    """Class codes or values, one a row."""
+    predicted: Floats
+    """Probabilities (rows x classes) or values (rows)."""
+
+    @property
+    def choice(self) -> NDArray[np.int64]:
+        """Code of the most probable class of each row."""
+        return self.predicted.argmax(axis=1)
+
+
+Metric = Callable[[Outcome, Floats], Floats]
+
+
+def row_losses(outcome: Outcome) -> Floats:
+    """Log loss (natural) or squared error of each row."""
+    if outcome.predicted.ndim == 1:
+        return (outcome.truth - outcome.predicted) ** 2
+    chosen = outcome.predicted[np.arange(len(outcome.truth)), outcome.truth.astype(np.int64)]
+    return -np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0))
+
+
+def loss(outcome: Outcome) -> float:
+    """Mean log loss, or RMSE."""
+    mean = float(row_losses(outcome).mean())
+    return mean if outcome.predicted.ndim == 2 else mean**0.5
+
+
+def _mean(values: Floats, weights: Floats) -> Floats:
+    return weights @ values / weights.sum(axis=1)
+
+
+def _accuracy(outcome: Outcome, weights: Floats) -> Floats:
+    return _mean((outcome.choice == outcome.truth).astype(np.float64), weights)
+
+
+def _log_loss(outcome: Outcome, weights: Floats) -> Floats:
+    return _mean(row_losses(outcome), weights)
+
+
+def _counts(outcome: Outcome, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Weighted true positives, truths and choices of each class (draws x classes)."""
+    codes = np.arange(outcome.predicted.shape[1])
+    truth, choice = outcome.truth[:, None] == codes, outcome.choice[:, None] == codes
+    return weights @ (truth & choice), weights @ truth, weights @ choice
+
+
+def _balanced_accuracy(outcome: Outcome, weights: Floats) -> Floats:
+    hits, truths, _ = _counts(outcome, weights)
+    with np.errstate(invalid="ignore"):
+        return np.nanmean(hits / truths, axis=1)
+
+
+def _f1(outcome: Outcome, weights: Floats) -> Floats:
+    """F1 of the positive class (two classes), or the mean over the classes that occur (macro)."""
+    hits, truths, choices = _counts(outcome, weights)
+    with np.errstate(invalid="ignore"):
+        scores = 2 * hits / (truths + choices)
+    return np.nan_to_num(scores[:, 1]) if scores.shape[1] == 2 else np.nanmean(scores, axis=1)
+
+
+def _auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
+    """Share of (positive, negative) pairs that `score` puts in order, ties counted half (Mann-Whitney)."""
+    order = np.argsort(score, kind="stable")
+    ties = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
+    up = np.add.reduceat(weights[:, order] * positive[order], ties, axis=1)
+    down = np.add.reduceat(weights[:, order] * ~positive[order], ties, axis=1)
+    below = np.cumsum(down, axis=1) - down
+    with np.errstate(invalid="ignore"):
+        return (up * (below + down / 2)).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
+
+
+def _roc_auc(outcome: Outcome, weights: Floats) -> Floats:
+    """Area under the ROC curve; with more classes the mean of one against the rest."""
+    if outcome.predicted.shape[1] == 2:
+        return _auc(outcome.truth == 1, outcome.predicted[:, 1], weights)
+    present = [code for code in range(outcome.predicted.shape[1]) if (outcome.truth == code).any()]
+    areas = [_auc(outcome.truth == code, outcome.predicted[:, code], weights) for code in present]
+    drawn = np.ma.masked_invalid(np.array(areas)).mean(axis=0)
+    return np.asarray(np.ma.filled(drawn, np.nan), dtype=np.float64)
+
+
+def _rmse(outcome: Outcome, weights: Floats) -> Floats:
+    return np.sqrt(_mean(row_losses(outcome), weights))
+
+
+def _mae(outcome: Outcome, weights: Floats) -> Floats:
+    return _mean(np.abs(outcome.truth - outcome.predicted), weights)
+
+
+def _r2(outcome: Outcome, weights: Floats) -> Floats:
+    """Share of the variance that is explained: 1 perfect, 0 as good as the mean."""
+    centred = outcome.truth - outcome.truth.mean()
+    variance = _mean(centred**2, weights) - _mean(centred, weights) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 - _mean(row_losses(outcome), weights) / variance
+
+
+CLASSIFICATION: dict[str, Metric] = {
+    "accuracy": _accuracy,
+    "log loss": _log_loss,
+    "ROC AUC": _roc_auc,
+    "balanced accuracy": _balanced_accuracy,
+    "F1": _f1,
+}
+REGRESSION: dict[str, Metric] = {"R²": _r2, "RMSE": _rmse, "MAE": _mae}
+
+
+def table_of(outcome: Outcome) -> dict[str, Metric]:
+    """The metrics that fit `outcome`, the published one first."""
+    return CLASSIFICATION if outcome.predicted.ndim == 2 else REGRESSION
+
+
+def published_score(outcome: Outcome) -> float:
+    """Accuracy, or R²."""
+    metric = next(iter(table_of(outcome).values()))
+    return float(metric(outcome, np.ones((1, len(outcome.truth))))[0])
+
+
+def draws(rows: int, seed: int) -> Floats:
+    """Bootstrap weights (draws x rows): 500 draws, fewer on many rows."""
+    count = max(40, min(500, MOST_WEIGHTS // max(rows, 1)))
+    generator = np.random.default_rng(seed)
+    if rows > 10_000:  # the same in the limit, ten times faster
+        return generator.poisson(1.0, size=(count, rows)).astype(np.float64)
+    return generator.multinomial(rows, np.full(rows, 1 / rows), size=count).astype(np.float64)
+
+
+def wilson(share: float, rows: int) -> Estimate:
+    """A share of `rows` with Wilson's 95 % interval, which stays honest at 0 and 1."""
+    spread = Z95 * Z95 / rows
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z95 / (1 + spread) * (share * (1 - share) / rows + spread / (4 * rows)) ** 0.5
+    return Estimate(value=share, low=min(share, centre - half), high=max(share, centre + half))
+
+
+def measure(outcome: Outcome, seed: int = 0, only: str | None = None) -> dict[str, Estimate]:
+    """Every metric of `outcome` (or `only` one) with its 95 % interval: Wilson for accuracy, percentile bootstrap else.
+
+    A metric that these rows do not define (ROC AUC where one class is absent) is left out.
+    """
+    rows = len(outcome.truth)
+    weights = None
+    found = {}
+    for name, metric in table_of(outcome).items():
+        if only not in (None, name):
+            continue
+        value = float(metric(outcome, np.ones((1, rows)))[0])
+        if not np.isfinite(value):
+            continue
+        if name == "accuracy":
+            found[name] = wilson(value, rows)
+            continue
+        weights = draws(rows, seed) if weights is None else weights
+        low, high = np.nanpercentile(metric(outcome, weights), [2.5, 97.5])
+        found[name] = Estimate(value=value, low=float(low), high=float(high))
+    return found
+
+
+def improvement(better: Outcome, worse: Outcome) -> tuple[float, float]:
+    """Mean row loss that `better` saves over `worse` on the same rows, and its standard error."""
+    saved = row_losses(worse) - row_losses(better)
+    return float(saved.mean()), float(saved.std(ddof=1) / len(saved) ** 0.5)

@@ -1,0 +1,149 @@
+"""What a training is asked for and what it returns: specification, trials, budget ledger, scores, the trained model.
+
+Only data. `train.py` fills it, `artefacts.py` writes and reads it, `plots.py` and the reports show it.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, SkipValidation
+from sklearn.pipeline import Pipeline
+
+from mlpipe_dagster.vocabulary import TaskKind
+
+FeatureKind = Literal["number", "category", "boolean", "datetime"]
+ParameterValue = int | float | str | bool | None
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Estimate(_Frozen):
+    """A measured value with its 95 % interval (how far another draw of test rows could move it)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Trial(_Frozen):
+    """One candidate that was fitted and validated; baselines are trials too."""
+
+    number: int
+    algorithm: str
+    parameters: dict[str, ParameterValue]
+    score: float
+    """Validation accuracy (classification) or R² (regression): higher is better."""
+    loss: float
+    """Validation log loss or RMSE: what the search minimises."""
+    seconds: float
+    finished_at: float
+    """Seconds after the start of the training."""
+    baseline: bool = False
+    note: str = ""
+
+
+class BudgetEntry(_Frozen):
+    """One line of the budget ledger."""
+
+    what: str
+    seconds: float
+    note: str = ""
+
+
+class FeatureColumn(_Frozen):
+    """One raw column the model reads."""
+
+    name: str
+    kind: FeatureKind
+    data_type: str
+    """pandas dtype of the column in the table it was trained on."""
+    categories: tuple[str, ...] | None = None
+    """Values seen in training, where there are at most 50."""
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class FeatureSchema(_Frozen):
+    """The raw columns the model reads, in order."""
+
+    columns: tuple[FeatureColumn, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [column.name for column in self.columns]
+
+
+class TrainingSpec(_Frozen):
+    """What to train: target, task, columns to watch and to leave out."""
+
+    target: str
+    task: TaskKind
+    sensitive: tuple[str, ...] = ()
+    """Columns whose groups are compared on the test split. They stay features unless they are in `drop` as well."""
+    drop: tuple[str, ...] = ()
+    seed: int = 0
+    threads: int = 2
+
+
+class GroupMetrics(_Frozen):
+    """How the model does on the test rows of one group of a sensitive column."""
+
+    column: str
+    group: str
+    rows: int
+    small: bool
+    """Fewer than 30 test rows: the numbers say little."""
+    values: dict[str, float | None]
+    """`selection rate`, `accuracy`, `true positive rate`, `false positive rate` (binary), `accuracy` (multiclass) or
+    `MAE`, `mean error` (regression); None where the group has no row the rate is counted over."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A fitted pipeline and all that is known about how it came to be and how good it is."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
+
+    estimator: Annotated[Pipeline, SkipValidation]
+    """Takes a DataFrame of raw columns; `estimator[:-1].transform` gives the features named by `feature_names`."""
+    spec: TrainingSpec
+    schema: FeatureSchema
+    classes: tuple[str, ...] | None
+    """Class labels as text, in the order of `predict_proba`; None for regression."""
+    algorithm: str
+    parameters: dict[str, ParameterValue]
+    framework: str
+    """`sklearn`: the saved thing is a scikit-learn pipeline, whatever estimator ends it."""
+    feature_names: tuple[str, ...]
+    feature_origins: tuple[str, ...]
+    """The raw column each transformed feature comes from."""
+    metric_name: str
+    """`accuracy` or `R²`: the metric of the scores below and of `Trial.score`."""
+    loss_name: str
+    training_score: Estimate
+    validation_score: Estimate
+    test_score: Estimate
+    metrics: dict[str, Estimate]
+    """Further metrics on the test split."""
+    baseline_algorithm: str
+    baseline_score: Estimate
+    """The best baseline other than the model itself, on the same test split."""
+    beats_baseline: bool
+    """On the test split: lower loss than that baseline, and clearly (95 %) lower than a constant guess."""
+    leaderboard: tuple[Trial, ...]
+    """Every trial, best validation loss first; abandoned trials last."""
+    budget_seconds: float
+    budget: tuple[BudgetEntry, ...]
+    notes: tuple[str, ...]
+    group_metrics: tuple[GroupMetrics, ...]
+    trained_rows: int
+    test_rows: tuple[int, ...]
+    """Positions (iloc) in the table handed to `train` of the rows no fitting or selection has seen."""
+
+    @property
+    def positive_class(self) -> str | None:
+        """The class that rates of a binary model are about: the last in `classes`."""
+        return self.classes[-1] if self.classes and len(self.classes) == 2 else None

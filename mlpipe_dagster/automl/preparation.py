@@ -1,0 +1,200 @@
+"""From raw columns to numbers: the one custom transformer of a saved pipeline, and the encoders that follow it.
+
+Everything a model needs to read a raw table is in here and is saved with it. Which columns are used, and as what,
+is decided in `columns.py`; the classes named in `artefacts.py` are the only ones a saved model may contain.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+
+from mlpipe_dagster.automl.model import FeatureSchema
+from mlpipe_dagster.errors import ModelError
+
+Family = Literal["trees", "linear"]
+Floats = NDArray[np.float64]
+MISSING = "(missing)"
+MOST_ONE_HOT = 16
+"""Categories with more values than this are encoded by the average target of each value (cross-fitted)."""
+MOST_CLASSES_FOR_AVERAGES = 10
+"""Averages take one feature for each class; with more classes the most frequent values are one-hot encoded instead."""
+DATE_PARTS = ("year", "month", "day", "weekday", "hour", "days")
+
+
+def as_number(column: "pd.Series[object]") -> Floats:
+    """Numbers of any column as float64; what is no finite number becomes NaN."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
+        values = column.to_numpy(dtype=np.float64)
+    elif pd.api.types.is_timedelta64_dtype(column):
+        values = column.dt.total_seconds().to_numpy(dtype=np.float64)
+    else:
+        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def value_text(value: object) -> str:
+    """One value as the text the model knows it by: `1.0` and `1` are the same category."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip() or MISSING
+
+
+def as_text(column: "pd.Series[object]") -> NDArray[np.object_]:
+    """Texts of any column; missing and blank values become `(missing)`."""
+    codes, values = pd.factorize(column)
+    texts = np.array([*(value_text(value) for value in values), MISSING], dtype=object)
+    return texts[codes]
+
+
+def as_dates(column: "pd.Series[object]") -> "pd.Series[pd.Timestamp]":
+    """Naive UTC timestamps of a column of dates or ISO texts; what is no date becomes NaT."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        return column
+    dates = pd.to_datetime(column, errors="coerce", format="ISO8601", utc=True)
+    return dates.dt.tz_localize(None)
+
+
+_TRUE = frozenset({"true", "1", "yes"})
+_FALSE = frozenset({"false", "0", "no"})
+
+
+def as_truth(column: "pd.Series[object]") -> Floats:
+    """1 and 0 of a column of truth values; what is neither becomes NaN."""
+    texts = as_text(column)
+    values, inverse = np.unique(texts.astype(str), return_inverse=True)
+    truth = [1.0 if v.lower() in _TRUE else 0.0 if v.lower() in _FALSE else np.nan for v in values]
+    return np.array(truth)[inverse]
+
+
+def _number(name: str, column: "pd.Series[object]") -> dict[str, object]:
+    return {name: as_number(column)}
+
+
+def _truth(name: str, column: "pd.Series[object]") -> dict[str, object]:
+    return {name: as_truth(column)}
+
+
+def _category(name: str, column: "pd.Series[object]") -> dict[str, object]:
+    return {name: as_text(column)}
+
+
+def _date(name: str, column: "pd.Series[object]") -> dict[str, object]:
+    dates = as_dates(column)
+    parts = {part: getattr(dates.dt, part) for part in DATE_PARTS[:-1]}
+    parts["days"] = (dates - pd.Timestamp(0)) / pd.Timedelta(days=1)
+    return {f"{name}:{part}": values.to_numpy(dtype=np.float64) for part, values in parts.items()}
+
+
+_READERS: dict[str, Callable[[str, "pd.Series[object]"], dict[str, object]]] = {
+    "number": _number,
+    "boolean": _truth,
+    "category": _category,
+    "datetime": _date,
+}
+
+
+class TypedColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Reads raw columns as what they are. The column at position i becomes `ci`, its date parts `ci:year` and so on.
+
+    Further columns of the table are ignored, so a whole table can be handed in. Learns nothing from the rows.
+    """
+
+    def __init__(self, names: list[str], kinds: list[str]) -> None:
+        self.names = names
+        self.kinds = kinds
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, table: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
+        """Nothing to learn."""
+        return self
+
+    def transform(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Columns of numbers and texts, one row for each row of `table`.
+
+        Raises
+        ------
+        ModelError
+            A column the model needs is not in the table.
+        """
+        absent = [name for name in self.names if name not in table.columns]
+        if absent:
+            raise ModelError(f"The model needs the column(s) {', '.join(absent)}, which the table does not have.")
+        typed: dict[str, object] = {}
+        for position, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
+            typed |= _READERS[kind](f"c{position}", table[name])
+        return pd.DataFrame(typed, index=table.index)
+
+
+def typed_columns(schema: FeatureSchema) -> TypedColumns:
+    """The reader of the raw columns of `schema`."""
+    return TypedColumns(schema.names, [column.kind for column in schema.columns])
+
+
+def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> list[tuple[str, object, list[str]]]:
+    texts = [name for name in typed.columns if typed[name].dtype.kind not in "fib"]
+    numbers = [name for name in typed.columns if name not in set(texts)]
+    many = [name for name in texts if typed[name].nunique() > MOST_ONE_HOT and classes <= MOST_CLASSES_FOR_AVERAGES]
+    few = [name for name in texts if name not in set(many)]
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", sparse_output=False, max_categories=2 * MOST_ONE_HOT, min_frequency=2
+    )
+    averages = TargetEncoder(random_state=seed, target_type="continuous" if classes == 0 else "auto")
+    if family == "trees":
+        blocks: list[tuple[str, object, list[str]]] = [("numbers", "passthrough", numbers), ("averages", averages, many)]
+    else:
+        gaps = [name for name in numbers if typed[name].isna().any()]
+        filled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+        blocks = [
+            ("numbers", filled, numbers),
+            ("gaps", MissingIndicator(features="all"), gaps),
+            ("averages", make_pipeline(averages, StandardScaler()), many),
+        ]
+    return [block for block in [*blocks, ("values", one_hot, few)] if block[2]]
+
+
+def encoder(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> ColumnTransformer:
+    """Unfitted encoders for the typed columns of the training rows.
+
+    Trees read numbers as they are, gaps included; linear models read them filled, scaled and with gaps marked.
+    Categories are one-hot encoded up to 16 values, by average target beyond. `classes` is 0 for regression.
+    """
+    return ColumnTransformer(_encoders(family, typed, classes, seed), sparse_threshold=0)
+
+
+_POSITION = re.compile(r"c(\d+)(?::(\w+?))?(?:_(.*))?", re.DOTALL)
+
+
+def feature_names(schema: FeatureSchema, fitted: ColumnTransformer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Readable name and raw column of each feature that `fitted` gives out, in its order."""
+    names, origins = [], []
+    for block, transformer, columns in fitted.transformers_:
+        plain = block in {"numbers", "gaps"}
+        for internal in columns if plain else transformer.get_feature_names_out(columns):
+            match = _POSITION.fullmatch(internal)
+            if match is None:
+                raise ModelError(f"The feature “{internal}” cannot be traced to a column.")
+            origin = schema.columns[int(match[1])].name
+            origins.append(origin)
+            names.append(_readable(block, origin, match[2], match[3]))
+    return tuple(names), tuple(origins)
+
+
+def _readable(block: str, origin: str, part: str | None, value: str | None) -> str:
+    if block == "gaps":
+        return f"{origin}{f': {part}' if part else ''} is missing"
+    if block == "averages":
+        return f"{origin} (average target{f' {value}' if value else ''})"
+    if block == "values":
+        return f"{origin} = {value}"
+    return f"{origin}: {part}" if part else origin

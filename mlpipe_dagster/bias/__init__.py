@@ -1,0 +1,1 @@
+"""Bias: what a table says about groups of people, measured and put into words."""

@@ -1,0 +1,153 @@
+"""What a bias measurement found: `BiasReport` and its parts, frozen and JSON-able both ways.
+
+Only the data: `measure.py` fills it, `findings.py` words it, the reports draw it. Every number a page shows stands
+here.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from mlpipe_dagster.vocabulary import TaskKind
+
+Severity = Literal["info", "notice", "warning"]
+Versus = Literal["reference", "rest"]
+
+SUPPRESSED_BELOW = 5
+"""Groups with fewer rows are named, and none of their figures is shown."""
+TOO_FEW_BELOW = 30
+"""Groups with fewer rows are measured, flagged, and never the subject of a warning."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Outcome(_Frozen):
+    """One outcome within some rows, with its interval: the rate of a class (0 to 1), or the mean of a number."""
+
+    label: str
+    count: int
+    """Rows with that class; for a numeric target all rows with a known value."""
+    value: FiniteFloat
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    method: str = ""
+
+
+class Group(_Frozen):
+    """Rows that share a value of a sensitive column."""
+
+    name: str
+    label: str
+    """The name as people say it: `women` for `Female` in a column of sexes, `male = 1` for a bare number."""
+    count: int | None
+    """Rows, those with a missing target included; None where it is below `SUPPRESSED_BELOW`."""
+    share: FiniteFloat | None
+    """Of the rows whose group is known."""
+    missing: int | None
+    """Rows of the group whose target is missing."""
+    outcomes: tuple[Outcome, ...] = ()
+    """Binary: the positive class; multiclass: each class; regression: the mean. Empty where too small to show."""
+    too_few: bool = False
+    suppressed: bool = False
+
+
+class Measure(_Frozen):
+    """One measure for one group (d) against the reference group or everyone else (a)."""
+
+    name: str
+    group: str
+    versus: Versus
+    outcome: str | None = None
+    """The class it is about; None where it is about all classes, or about group sizes."""
+    value: FiniteFloat | None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    method: str = ""
+    too_few: bool = False
+    note: str = ""
+    """Why there is no value or no interval."""
+
+
+class OutcomeTest(_Frozen):
+    """A test of equal outcomes in one group (d) and in the reference group or everyone else (a)."""
+
+    group: str
+    versus: Versus
+    method: str
+    p_value: FiniteFloat
+    p_adjusted: FiniteFloat
+    """Holm's correction over all tests of the report."""
+
+
+class FeatureBias(_Frozen):
+    """All that was measured for one sensitive column."""
+
+    column: str
+    kind: str
+    """`sex`, `age`, …, or `named` where a person named it and its kind is not known."""
+    why: str
+    groups: tuple[Group, ...]
+    reference: str | None
+    """Name of the group the others are compared with; None where there is nothing to compare."""
+    reference_reason: str = ""
+    missing: int = 0
+    """Rows whose group is not known."""
+    grouping: str = ""
+    """How values became groups, where that is not one group for each value."""
+    measures: tuple[Measure, ...] = ()
+    tests: tuple[OutcomeTest, ...] = ()
+
+    def group(self, name: str) -> Group:
+        """The group of that name; KeyError where there is none."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise KeyError(name)
+
+
+class Finding(_Frozen):
+    """One thing a person should know, in words."""
+
+    severity: Severity
+    headline: str
+    detail: str
+    advice: str = ""
+    column: str | None = None
+
+
+class Quality(_Frozen):
+    """What is wrong with the table apart from its groups."""
+
+    duplicate_rows: int
+    constant_columns: tuple[str, ...]
+    empty_columns: tuple[str, ...]
+    missing_target: int
+
+
+class BiasReport(_Frozen):
+    """Bias of a table before anything is trained on it."""
+
+    schema_version: str = "1.0"
+    row_count: int
+    target: str
+    task: TaskKind
+    positive: str | None = None
+    """The class that counts as the positive outcome, for a binary target."""
+    positive_reason: str = ""
+    overall: tuple[Outcome, ...]
+    """The outcome in all rows with a known target: each class, most frequent first, or the mean."""
+    features: tuple[FeatureBias, ...]
+    findings: tuple[Finding, ...]
+    """Most serious first."""
+    verdict: str
+    notes: tuple[str, ...] = ()
+    quality: Quality
+
+    def feature(self, column: str) -> FeatureBias:
+        """The part about that column; KeyError where there is none."""
+        for feature in self.features:
+            if feature.column == column:
+                return feature
+        raise KeyError(column)

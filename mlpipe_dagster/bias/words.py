@@ -1,0 +1,23 @@
+"""Words out of names and values: `SeniorCitizen_2` -> senior, citizen.
+
+They serve to recognise columns and classes; what is shown to people stays as it was written.
+"""
+
+import re
+import unicodedata
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+def plain_words(text: str) -> list[str]:
+    """`text` as lower-case words without accents and trailing digits: `Étatcivil`, `sex2` -> etatcivil, sex."""
+    spaced = _CAMEL.sub(" ", text)
+    bare = "".join(mark for mark in unicodedata.normalize("NFKD", spaced) if not unicodedata.combining(mark))
+    composed = unicodedata.normalize("NFKC", bare).casefold()
+    return [word.rstrip("0123456789") or word for word in re.findall(r"[^\W_]+", composed)]
+
+
+def phrases_of(listed: str) -> frozenset[str]:
+    """A comma-separated list as phrases in plain words, each also as one word: `civil status`, `civilstatus`."""
+    spelled = [plain_words(phrase) for phrase in listed.split(",")]
+    return frozenset(separator.join(words) for words in spelled for separator in (" ", ""))

@@ -1,0 +1,196 @@
+"""What a pipeline predicts and how: a person's wishes, then their defaults, then inference from the profile.
+
+Pure functions. Whether to go on, ask or stop is decided in agentic_core.py.
+"""
+
+import difflib
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from mlpipe_dagster.automl.infer import infer_target, infer_task
+from mlpipe_dagster.bias.sensitive import find_sensitive
+from mlpipe_dagster.errors import TargetError, TaskError, UserError
+from mlpipe_dagster.settings import Settings
+from mlpipe_dagster.tables.profile import ColumnProfile, Profile
+from mlpipe_dagster.vocabulary import Level, TaskKind, parse_task, parse_time_budget
+
+Mode = Literal["auto", "ask"]
+BINARY_CLASSES = 2
+
+
+class Wishes(BaseModel):
+    """What somebody said they want; None where they said nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    target_column_name: str | None = None
+    task_type: str | None = None
+    time_budget: str | None = None
+    xai_level: Level | None = None
+    sensitive_features: tuple[str, ...] | None = None
+    mode: Mode | None = None
+
+    @field_validator("task_type")
+    @classmethod
+    def _known_task(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_task(text)
+        return text
+
+    @classmethod
+    def from_metadata(cls, custom_metadata: dict[str, Any]) -> Self:
+        """The wishes an upload carried in `custom_metadata["pipeline"]`."""
+        said = custom_metadata.get("pipeline")
+        return cls.model_validate(said if isinstance(said, dict) else {})
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """A user's defaults, which are settings for now."""
+        sensitive = tuple(name.strip() for name in settings.default_sensitive.split(",") if name.strip())
+        return cls(
+            target_column_name=settings.default_target or None,
+            task_type=settings.default_task_type or None,
+            time_budget=settings.default_time_budget,
+            xai_level=settings.default_xai_level,
+            sensitive_features=sensitive or None,
+            mode=settings.default_mode,
+        )
+
+
+class Choices(BaseModel):
+    """What the pipeline will do, and why."""
+
+    model_config = ConfigDict(frozen=True)
+    target: str
+    task: TaskKind
+    sensitive: tuple[str, ...]
+    time_budget: str
+    """As it is published: the person's own words."""
+    time_budget_seconds: float
+    level: Level
+    reasons: tuple[str, ...]
+    """One plain sentence for each choice."""
+
+
+def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str = "seconds") -> Choices:
+    """Settle every choice, each from the wishes, else the defaults, else inference.
+
+    Raises
+    ------
+    TargetError, TaskError, BudgetError
+        A wish cannot be met, or nothing can be inferred; the message says what to do.
+    """
+    target, target_reason = _choose_target(profile, wishes, defaults)
+    column = existing_column(profile, target)
+    task, task_reason = resolve_task(wishes.task_type or defaults.task_type, column, profile.row_count)
+    sensitive, sensitive_reason = _choose_sensitive(profile, wishes, defaults, target)
+    budget = wishes.time_budget or defaults.time_budget or "60"
+    level = wishes.xai_level or defaults.xai_level or Level.BEGINNER
+    return Choices(
+        target=target,
+        task=task,
+        sensitive=sensitive,
+        time_budget=budget,
+        time_budget_seconds=parse_time_budget(budget, budget_unit),
+        level=level,
+        reasons=(
+            f"Target column: {target} ({target_reason}).",
+            f"Task: {task.value} ({task_reason}).",
+            f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
+            f"Time budget: {budget} ({'as you asked' if wishes.time_budget else 'the default'}).",
+            f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
+        ),
+    )
+
+
+def _choose_target(profile: Profile, wishes: Wishes, defaults: Wishes) -> tuple[str, str]:
+    if wishes.target_column_name:
+        return wishes.target_column_name, "as you asked"
+    if defaults.target_column_name and profile.column(defaults.target_column_name):
+        return defaults.target_column_name, "your default"
+    return infer_target(profile)
+
+
+def _choose_sensitive(profile: Profile, wishes: Wishes, defaults: Wishes, target: str) -> tuple[tuple[str, ...], str]:
+    if wishes.sensitive_features is not None:
+        missing = [name for name in wishes.sensitive_features if profile.column(name) is None]
+        if missing:
+            raise UserError(f"The sensitive column {_did_you_mean(profile, missing[0])}")
+        return tuple(dict.fromkeys(wishes.sensitive_features)), "as you asked"
+    known = tuple(name for name in defaults.sensitive_features or () if profile.column(name))
+    if known:
+        return known, "your default"
+    found = tuple(item.column for item in find_sensitive(profile) if item.column != target)
+    return found, "found by their names and values"
+
+
+def existing_column(profile: Profile, name: str) -> ColumnProfile:
+    """The target's profile.
+
+    Raises
+    ------
+    TargetError
+        There is no such column (with the nearest name), or it is empty or constant.
+    """
+    column = profile.column(name)
+    if column is None:
+        raise TargetError(f"The target column {_did_you_mean(profile, name)}")
+    if column.missing == profile.row_count:
+        raise TargetError(f"The target column “{name}” is empty in every row. Choose another target column.")
+    if column.distinct < BINARY_CLASSES:
+        raise TargetError(
+            f"The target column “{name}” has only one value, so there is nothing to predict. Choose another."
+        )
+    return column
+
+
+def _did_you_mean(profile: Profile, name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), [known.lower() for known in profile.names], n=1, cutoff=0.5)
+    suggestion = next((known for known in profile.names if near and known.lower() == near[0]), None)
+    columns = ", ".join(profile.names[:20]) + ("…" if len(profile.names) > 20 else "")
+    hint = f"Did you mean “{suggestion}”?" if suggestion else f"The columns are: {columns}."
+    return f"“{name}” is not in the table. {hint}"
+
+
+def resolve_task(word: str | None, column: ColumnProfile, row_count: int) -> tuple[TaskKind, str]:
+    """The task kind that `word` asks for, held against the target; inferred where `word` is None.
+
+    Raises
+    ------
+    TaskError
+        The word is unknown, or does not fit the target's values.
+    """
+    if word is None:
+        return infer_task(column, row_count)
+    asked = parse_task(word)
+    if asked is None:
+        kind = TaskKind.BINARY if column.distinct == BINARY_CLASSES else TaskKind.MULTICLASS
+        return kind, f"classification as asked; {column.name} has {column.distinct} values"
+    if asked is TaskKind.REGRESSION and not column.data_type.startswith(("int", "float")):
+        raise TaskError(
+            f"Regression needs numbers, but “{column.name}” holds {column.kind} values. "
+            "Choose classification or another target."
+        )
+    if asked is TaskKind.BINARY and column.distinct != BINARY_CLASSES:
+        raise TaskError(
+            f"Binary classification needs two classes, but “{column.name}” has {column.distinct} different values. "
+            "Choose multiclass or regression."
+        )
+    return asked, "as asked"
+
+
+def settle(
+    profile: Profile, target: str | None, task_type: str | None, recorded: Choices | None
+) -> tuple[str, TaskKind]:
+    """Target and task of a trigger: its own words, else the pipeline's recorded choice, else inference.
+
+    Raises
+    ------
+    TargetError, TaskError
+        As `choose`.
+    """
+    name = target or (recorded.target if recorded else None) or infer_target(profile)[0]
+    column = existing_column(profile, name)
+    if recorded and recorded.target == name and task_type in (None, recorded.task.published):
+        return name, recorded.task
+    return name, resolve_task(task_type, column, profile.row_count)[0]

@@ -1,0 +1,127 @@
+"""Where the brokers are and how clients reach them; and the one way to ask a broker a question.
+
+Every Kafka client of mlpipe gets its options here, so that security settings have one place. Topics, records and
+delivery live in the other modules.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from kafka import KafkaAdminClient
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError
+
+from mlpipe_dagster.errors import BrokerUnavailable
+from mlpipe_dagster.messaging.forks import keep_untouched, start_over_in_children
+from mlpipe_dagster.settings import settings
+
+BOOTSTRAP_SECONDS = 2.0
+REQUEST_SECONDS = 2.5
+RECONNECT_SECONDS = 0.5
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The brokers (`host:port,host:port`), the limit of one record in bytes, and further client options.
+
+    `security` holds options of kafka-python such as `("security_protocol", "SASL_SSL")`; empty means plain text.
+    """
+
+    bootstrap_servers: str
+    max_message_bytes: int = 8 * 1024 * 1024
+    security: tuple[tuple[str, str | bool], ...] = ()
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        """The connection this process is configured for."""
+        return cls(settings().kafka_bootstrap_servers, settings().kafka_max_message_bytes)
+
+    def client_options(self) -> dict[str, object]:
+        """Keyword arguments that every kafka-python client takes."""
+        return {
+            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
+            "bootstrap_timeout_ms": int(BOOTSTRAP_SECONDS * 1000),
+            "request_timeout_ms": int(REQUEST_SECONDS * 1000),
+            "reconnect_backoff_max_ms": int(RECONNECT_SECONDS * 1000),
+            **dict(self.security),
+        }
+
+
+def unavailable(connection: Connection, error: KafkaError) -> BrokerUnavailable:
+    """Say which broker did not do what it was asked, and why."""
+    if isinstance(error, BrokerResponseError):
+        return BrokerUnavailable(f"Kafka at {connection.bootstrap_servers} refuses: {error}")
+    return BrokerUnavailable(f"Kafka unreachable at {connection.bootstrap_servers} ({error})")
+
+
+class BrokerAdmin:
+    """An admin client that is built when needed, rebuilt after an error, and used by one thread at a time."""
+
+    def __init__(self, connection: Connection, request_seconds: float = REQUEST_SECONDS) -> None:
+        self._connection = connection
+        self._request_ms = int(request_seconds * 1000)
+        self.start_over()
+        start_over_in_children(self)
+
+    def start_over(self) -> None:
+        """Forget the client (in a forked child)."""
+        keep_untouched(getattr(self, "_client", None))
+        self._lock = threading.Lock()
+        self._client: KafkaAdminClient | None = None
+
+    def ask(self, question: Callable[[KafkaAdminClient], Answer]) -> Answer:
+        """Put a question to the broker; takes at most about 4 s.
+
+        A client whose connection died unnoticed is replaced once. Raises BrokerUnavailable, naming the address.
+        """
+        with self._lock:
+            answered = False
+            try:
+                answer = self._ask_kept_client(question)
+                answered = True
+            except KafkaError as error:
+                raise unavailable(self._connection, error) from error
+            finally:
+                if not answered:
+                    self._drop()
+            return answer
+
+    def close(self) -> None:
+        """Close the client; the next question opens another."""
+        with self._lock:
+            self._drop()
+
+    def _ask_kept_client(self, question: Callable[[KafkaAdminClient], Answer]) -> Answer:
+        if self._client is not None:
+            try:
+                return question(self._client)
+            except KafkaTimeoutError:
+                raise  # it was heard and not answered: a second wait would double the delay
+            except KafkaError:
+                self._drop()
+        self._client = KafkaAdminClient(**{**self._connection.client_options(), "request_timeout_ms": self._request_ms})
+        return question(self._client)
+
+    def _drop(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def reachable(connection: Connection, timeout: float = 2.0) -> bool:
+    """Whether a broker answers a real metadata request within `timeout` seconds; an open port is not enough."""
+    milliseconds = int(timeout * 1000)
+    options = {"bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
+    try:
+        client = KafkaAdminClient(**{**connection.client_options(), **options})
+    except KafkaError:
+        return False
+    try:
+        return bool(client.describe_cluster()["brokers"])
+    except KafkaError:
+        return False
+    finally:
+        client.close()

@@ -1,0 +1,138 @@
+"""One Kafka consumer over chosen partitions, at positions its user keeps: no group, no commits, no automatic resets.
+
+Says where the log no longer has a position. Used by one thread at a time; who waits for what is the reader's business.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import LogTruncationError, OffsetOutOfRangeError
+
+from mlpipe_dagster.messaging.connection import REQUEST_SECONDS, Connection
+from mlpipe_dagster.messaging.records import Record
+
+POLL_SECONDS = 0.05  # an embedded broker does not wake a waiting fetch; a longer one would delay newcomers too
+Partition = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A position the log does not have: `wanted` became `now`, the earliest offset kept."""
+
+    topic: str
+    partition: int
+    wanted: int
+    now: int
+
+    @property
+    def note(self) -> str:
+        """What happened, for a person."""
+        place = f"{self.topic}/{self.partition}"
+        if self.now > self.wanted:
+            return f"{place}: offsets {self.wanted} to {self.now - 1} have expired unread: reading on at {self.now}"
+        return (
+            f"{place}: the log ends before offset {self.wanted}, it was cut or restored: reading again from {self.now}"
+        )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What one poll brought."""
+
+    records: dict[Partition, list[Record]]
+    moved: tuple[Moved, ...] = ()
+
+
+class LogConsumer:
+    """A consumer whose partitions are paused until they are started at a position."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.opened_at = time.monotonic()
+        self._assigned: set[TopicPartition] = set()
+        self._running: set[TopicPartition] = set()
+        self._kafka = KafkaConsumer(
+            **connection.client_options(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=int(POLL_SECONDS * 1000),
+        )
+
+    def start(self, positions: Mapping[Partition, int]) -> None:
+        """Read these partitions from these offsets."""
+        wanted = {TopicPartition(*partition): offset for partition, offset in positions.items()}
+        self._assign(wanted)
+        for partition, offset in wanted.items():
+            self._kafka.seek(partition, offset)
+            self._kafka.resume(partition)
+        self._running |= wanted.keys()
+
+    def pause_all_but(self, topics: Iterable[str]) -> None:
+        """Stop fetching what nobody waits for."""
+        idle = {partition for partition in self._running if partition.topic not in topics}
+        if idle:
+            self._kafka.pause(*idle)
+            self._running -= idle
+
+    def poll(self, limit: int) -> Fetched:
+        """Wait a moment for at most `limit` records. Raises KafkaError, but is just empty while a broker is down."""
+        try:
+            fetched = self._kafka.poll(timeout_ms=int(POLL_SECONDS * 1000), max_records=limit)
+        except OffsetOutOfRangeError as error:
+            return Fetched({}, tuple(self._moved(partition, offset) for partition, offset in error.args[0].items()))
+        except LogTruncationError as error:
+            return Fetched({}, tuple(self._truncated(partition, safe) for partition, safe in divergence(error).items()))
+        return Fetched({tuple(partition): [_record(it) for it in found] for partition, found in fetched.items()})
+
+    def restart(self, topic: str, partition: int, wanted: int) -> Moved:
+        """Go to the earliest offset that is kept, because the log does not have `wanted`."""
+        return self._moved(TopicPartition(topic, partition), wanted)
+
+    def high_water(self, topic: str, partition: int) -> int | None:
+        """Offset behind the last record as of the last fetch; None before the first."""
+        known: int | None = self._kafka.highwater(TopicPartition(topic, partition))
+        return known
+
+    def close(self) -> None:
+        """Close the connection; quick."""
+        self._kafka.close(timeout_ms=200)
+
+    def _assign(self, wanted: Iterable[TopicPartition]) -> None:
+        new = set(wanted) - self._assigned
+        if new:
+            self._assigned |= new
+            self._kafka.assign(sorted(self._assigned))
+            self._kafka.pause(*new)
+
+    def _moved(self, partition: TopicPartition, wanted: int) -> Moved:
+        """Go to the earliest offset kept; behind the end of the log too, where offsets may mean other records now."""
+        earliest = self._kafka.beginning_offsets([partition], timeout_ms=int(REQUEST_SECONDS * 1000))[partition]
+        self._kafka.seek(partition, earliest)
+        return Moved(partition.topic, partition.partition, wanted, earliest)
+
+    def _truncated(self, partition: TopicPartition, safe: int | None) -> Moved:
+        wanted = self._kafka.position(partition, timeout_ms=int(REQUEST_SECONDS * 1000))
+        if safe is None:
+            return self._moved(partition, wanted)
+        self._kafka.seek(partition, safe)
+        return Moved(partition.topic, partition.partition, wanted, safe)
+
+
+def divergence(error: LogTruncationError) -> dict[TopicPartition, int | None]:
+    """For each partition that lost its tail: the offset up to which it is the log that was read; None: unknown."""
+    return {tp: None if safe is None else safe.offset for tp, safe in error.divergent_offsets.items()}
+
+
+def _record(found: ConsumerRecord) -> Record:
+    return Record(
+        topic=found.topic,
+        partition=found.partition,
+        offset=found.offset,
+        timestamp=found.timestamp,
+        key=found.key,
+        value=found.value,
+        raw_headers=tuple(found.headers),
+    )

@@ -1,0 +1,51 @@
+"""The frame of every HTML report: the Jinja environment, and `render`, which fills a template.
+
+What the pages say is decided in the modules that render them; drawings are in `charts.py`.
+"""
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mlpipe_dagster.reports.wording import frequency_text, list_text, number_text, percent_text, printable, signed_text
+from mlpipe_dagster.vocabulary import Level
+
+LEVEL_TITLES = {Level.BEGINNER: "Beginner", Level.INTERMEDIATE: "Intermediate", Level.EXPERT: "Expert"}
+
+
+@cache
+def environment() -> Environment:
+    """The Jinja environment of this package's templates: autoescaping, and a missing value is an error."""
+    made = Environment(
+        loader=PackageLoader("mlpipe_dagster.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        number=number_text,
+        signed=signed_text,
+        percent=percent_text,
+        frequency=frequency_text,
+        listed=list_text,
+        printable=printable,
+        linkable=linkable,
+    )
+    made.globals["level_titles"] = {str(level): title for level, title in LEVEL_TITLES.items()}
+    return made
+
+
+def render(template: str, **context: object) -> str:
+    """`template` filled with `context`, as one self-contained HTML page.
+
+    `base.html` reads two optional values: `level` (the page's own level) and `links`: the keys `beginner`,
+    `intermediate` and `expert` lead to the same report at that level, every other key is the text of a link.
+    """
+    return environment().get_template(template).render(**context)
+
+
+def linkable(address: str) -> bool:
+    """Whether `address` may stand in a link: http, https, or a path; never `javascript:` or another scheme."""
+    scheme, colon, _ = address.partition(":")
+    return not colon or scheme.lower() in {"http", "https"} or any(mark in scheme for mark in "/?#")

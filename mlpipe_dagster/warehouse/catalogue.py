@@ -1,0 +1,89 @@
+"""The catalogue's database: engine, schema, and the two kinds of transaction.
+
+SQLite (WAL, BEGIN IMMEDIATE for writes) on one machine, Postgres in production. Queries live with their nouns.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from mlpipe_dagster.warehouse.schema import Row
+
+BUSY_TIMEOUT_SECONDS = 60
+
+
+class Catalogue:
+    """Connections to one catalogue. Safe to use from threads; a forked process makes its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _sqlite_engine(url) if make_url(url).get_backend_name() == "sqlite" else _server_engine(url)
+        self._writing = self._engine.execution_options(mlpipe_write=True)
+
+    def create(self) -> None:
+        """Create the tables that are missing. Two processes may do so at once."""
+        try:
+            Row.metadata.create_all(self._engine)
+        except (OperationalError, ProgrammingError, IntegrityError):
+            Row.metadata.create_all(self._engine)  # another process was creating them: now they exist
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A short write: commits at the end, rolls back on any exception. No I/O belongs inside."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A consistent read that takes no write lock."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    def check(self) -> None:
+        """Ask the database; raises SQLAlchemy's OperationalError when it cannot answer."""
+        with self._engine.connect() as connection:
+            connection.execute(text("SELECT count(*) FROM roles"))
+
+    def dispose(self) -> None:
+        """Forget open connections."""
+        self._engine.dispose()
+
+
+def _sqlite_engine(url: str) -> Engine:
+    database = make_url(url).database
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: object, _record: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # type: ignore[attr-defined]  # we say BEGIN ourselves
+        for pragma in ("journal_mode=wal", "synchronous=normal", f"busy_timeout={BUSY_TIMEOUT_SECONDS * 1000}"):
+            connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+        connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined]
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # a plain BEGIN that later writes fails at once when another process wrote meanwhile
+        immediate = connection.get_execution_options().get("mlpipe_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _server_engine(url: str) -> Engine:
+    return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+
+
+@lru_cache(maxsize=4)
+def open_catalogue(url: str) -> Catalogue:
+    """The catalogue at that URL, created where it is missing; one a process."""
+    catalogue = Catalogue(url)
+    catalogue.create()
+    return catalogue

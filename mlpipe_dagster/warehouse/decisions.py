@@ -1,0 +1,269 @@
+"""The agentic core's decisions, stored with what follows from them: at most one for each cause.
+
+What is decided stands in agentic_core.py; here the facts are gathered and the outcome becomes rows.
+"""
+
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mlpipe_dagster import clock
+from mlpipe_dagster.agentic_core import (
+    Ask,
+    Failure,
+    Known,
+    Notice,
+    Outcome,
+    Stop,
+    Trigger,
+    bias_trigger,
+    decide,
+)
+from mlpipe_dagster.choices import Choices, Wishes, choose
+from mlpipe_dagster.events import BiasReported, Context, Event, ModelUploaded, XaiReported
+from mlpipe_dagster.settings import Settings
+from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
+from mlpipe_dagster.warehouse import datasets, failures, inbox, ledger, outbox
+from mlpipe_dagster.warehouse.ledger import Arrived, Claim
+from mlpipe_dagster.warehouse.links import xai_view_link
+from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
+from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, Question
+from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
+
+NEXT_STAGE: dict[type[Event], Stage] = {BiasReported: Stage.AUTOML, ModelUploaded: Stage.XAI}
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a decision rests on."""
+
+    owner: Owner
+    cause: str
+    causation_id: str
+    correlation_id: str | None
+    record_key: str | None = None
+
+
+def decide_record(session: Session, warehouse: Warehouse, arrived: Arrived) -> str | None:
+    """Decide on a warehouse event that arrived from Kafka; None when it was decided before."""
+    if session.get(Decision, arrived.cause) is not None:
+        return None
+    owner = arrived.owner(session)
+    version = _version(session, owner)
+    basis = Basis(
+        owner=owner,
+        cause=arrived.cause,
+        causation_id=arrived.causation_id,
+        correlation_id=arrived.record.headers.get("ce_correlationid") or (version.correlation_id if version else None),
+        record_key=arrived.record.key.decode() if arrived.record.key else None,
+    )
+    outcome = _outcome(session, warehouse, arrived, owner, version)
+    topic = arrived.record.topic
+    _store(session, warehouse.settings, basis, outcome, topic, arrived.record.coordinates)
+    return type(outcome).__name__.lower()
+
+
+def _outcome(
+    session: Session, warehouse: Warehouse, arrived: Arrived, owner: Owner, version: DatasetVersion | None
+) -> Outcome:
+    if not arrived.continues:
+        return Stop("A person's run in the Dagster UI announced it: no next step is taken.")
+    if player_of(session, Role.AGENTIC_CORE) == FOREIGN:
+        next_stage = NEXT_STAGE.get(type(arrived.event))
+        if next_stage:
+            ledger.expect_trigger(session, warehouse.settings, next_stage, arrived)
+        return Stop("The agentic core is played by a foreign worker.")
+    pipeline = ledger.get_pipeline(session, owner)
+    if pipeline and pipeline.status == "cancelled":
+        return Stop("The pipeline was cancelled.")
+    known = what_is_known(session, warehouse, owner, version, arrived.event)
+    return decide(arrived.event, known)
+
+
+def _version(session: Session, owner: Owner) -> DatasetVersion | None:
+    if owner.number is None:
+        return None
+    return datasets.numbered(session, owner.user_id, owner.dataset_id, owner.number)
+
+
+def what_is_known(
+    session: Session, warehouse: Warehouse, owner: Owner, version: DatasetVersion | None, event: Event | None = None
+) -> Known:
+    """The facts that a decision on this dataset version rests on."""
+    newest = datasets.latest(session, owner.user_id, owner.dataset_id)
+    newer = newest.version if newest and owner.number is not None and newest.number > owner.number else None
+    return Known(
+        timestamp=clock.iso(clock.now()),
+        profile=datasets.profile_of(version) if version else None,
+        wishes=Wishes.from_metadata(version.custom_metadata) if version else Wishes(),
+        defaults=Wishes.from_settings(warehouse.settings),
+        choices=recorded_choices(session, owner),
+        dataset_object=_metadata_for_trigger(version) if version else {},
+        budget_unit=warehouse.settings.time_budget_unit,
+        superseded_by=newer,
+        view_link=xai_view_link(warehouse.settings, event) if isinstance(event, XaiReported) else None,
+    )
+
+
+def _metadata_for_trigger(version: DatasetVersion) -> dict[str, Any]:
+    return datasets.dataset_object(version)
+
+
+def recorded_choices(session: Session, owner: Owner) -> Choices | None:
+    """The choices this pipeline has settled, if any."""
+    pipeline = ledger.get_pipeline(session, owner)
+    return Choices.model_validate(pipeline.choices) if pipeline and pipeline.choices else None
+
+
+def decide_upload(session: Session, warehouse: Warehouse, claim: Claim, version: DatasetVersion, event: Event) -> None:
+    """Decide on an upload in the very transaction that stores its profile."""
+    if not claim.continue_pipeline or player_of(session, Role.AGENTIC_CORE) == FOREIGN:
+        return
+    if session.get(Decision, claim.cause) is not None:
+        return
+    basis = Basis(claim.owner, claim.cause, claim.causation_id, claim.correlation_id)
+    outcome = decide(event, what_is_known(session, warehouse, claim.owner, version))
+    _store(session, warehouse.settings, basis, outcome, type(event).topic(warehouse.settings), None)
+
+
+def answer_question(
+    warehouse: Warehouse, question_id: str, answer: dict[str, Any], answered_by: str | None
+) -> Question:
+    """Store an answer together with the trigger that follows from it.
+
+    Raises
+    ------
+    UnknownThing, Conflict, PermissionError, UserError
+        As `inbox.close_with_answer`; also when the chosen target or task does not fit the table.
+    """
+    with warehouse.transaction() as session:
+        respondent = answered_by or inbox.get_question(session, question_id).user_id
+        question = inbox.close_with_answer(session, question_id, answer, respondent)
+        owner = Owner(question.user_id, question.dataset_id, question.number)
+        version = datasets.get_version(session, owner.user_id, owner.dataset_id, question.number)
+        known = what_is_known(session, warehouse, owner, version)
+        outcome = _follow_answer(known, owner, question)
+        basis = Basis(owner, question.id, question.cause, version.correlation_id)
+        _store(session, warehouse.settings, basis, outcome, "questions", None)
+        pipeline = ledger.get_pipeline(session, owner)
+        if pipeline and pipeline.status == "waiting":
+            pipeline.status = "running"
+    return question
+
+
+def _follow_answer(known: Known, owner: Owner, question: Question) -> Trigger:
+    if known.profile is None:
+        raise RuntimeError(f"question {question.id} was asked before its table was read")
+    wishes = known.wishes.model_copy(update=question.answer or {})
+    choices = choose(known.profile, wishes, known.defaults, known.budget_unit)
+    return bias_trigger(owner.dataset_id, owner.user_id, choices, known)
+
+
+def _store(
+    session: Session, settings: Settings, basis: Basis, outcome: Outcome, topic: str, coordinates: str | None
+) -> None:
+    values = {
+        "cause": basis.cause,
+        "topic": topic,
+        "coordinates": coordinates,
+        "user_id": basis.owner.user_id,
+        "dataset_id": basis.owner.dataset_id,
+        "number": basis.owner.number,
+        "outcome": type(outcome).__name__.lower(),
+        "detail": _detail(outcome),
+        "created_at": clock.now(),
+    }
+    if insert_once(session, Decision, values):
+        _apply(outcome, session, settings, basis)
+
+
+def note_dead_letter(session: Session, cause: str, topic: str, coordinates: str, detail: str) -> None:
+    """Remember that a record went to the dead letters, so that the sweep does not send our own one again."""
+    values = {
+        "cause": cause,
+        "topic": topic,
+        "coordinates": coordinates,
+        "user_id": "",
+        "dataset_id": "",
+        "outcome": "dead letter",
+        "detail": detail,
+        "created_at": clock.now(),
+    }
+    insert_once(session, Decision, values)
+
+
+def _detail(outcome: Outcome) -> str:
+    match outcome:
+        case Trigger():
+            return " ".join((outcome.event.event_type, *(outcome.choices.reasons if outcome.choices else ())))
+        case Ask() | Notice():
+            return outcome.subject
+        case Failure():
+            return outcome.message
+        case Stop():
+            return outcome.reason
+
+
+@singledispatch
+def _apply(outcome: Outcome, session: Session, settings: Settings, basis: Basis) -> None:
+    """What an outcome writes; a Stop writes nothing but its decision."""
+
+
+@_apply.register
+def _apply_trigger(outcome: Trigger, session: Session, settings: Settings, basis: Basis) -> None:
+    choices = outcome.choices or recorded_choices(session, basis.owner)
+    context = Context(
+        dataset_version=f"v{basis.owner.number}" if basis.owner.number else None,
+        correlation_id=basis.correlation_id,
+        causation_id=basis.causation_id,
+        task_kind=_task_of(outcome.event, choices),
+        time_budget_seconds=choices.time_budget_seconds if choices and hasattr(outcome.event, "time_budget") else None,
+    )
+    ce_id = stable_id("trigger", basis.cause)
+    outbox.emit(session, settings, outcome.event, context, basis.owner, ce_id=ce_id, record_key=basis.record_key)
+    pipeline = ledger.get_pipeline(session, basis.owner)
+    if pipeline and outcome.choices:
+        pipeline.choices = outcome.choices.model_dump(mode="json")
+    if outcome.notice:
+        inbox.notify(session, basis.owner, outcome.notice, f"notice:{basis.cause}")
+
+
+def _task_of(event: Event, choices: Choices | None) -> TaskKind | None:
+    said = getattr(event, "task_type", None)
+    return choices.task if choices and said == choices.task.published else None
+
+
+@_apply.register
+def _apply_ask(outcome: Ask, session: Session, _settings: Settings, basis: Basis) -> None:
+    inbox.ask(session, basis.owner, outcome, basis.cause)
+    pipeline = ledger.get_pipeline(session, basis.owner)
+    if pipeline:
+        pipeline.status = "waiting"
+
+
+@_apply.register
+def _apply_notice(outcome: Notice, session: Session, _settings: Settings, basis: Basis) -> None:
+    inbox.notify(session, basis.owner, outcome, f"notice:{basis.cause}")
+
+
+@_apply.register
+def _apply_failure(outcome: Failure, session: Session, settings: Settings, basis: Basis) -> None:
+    context = Context(
+        dataset_version=f"v{basis.owner.number}",
+        correlation_id=basis.correlation_id,
+        causation_id=basis.causation_id,
+    )
+    failures.fail_pipeline(
+        session, settings, basis.owner, outcome.stage, outcome.error_type, outcome.message, basis.cause, context
+    )
+
+
+def decisions_of(session: Session, owner: Owner) -> list[Decision]:
+    """Every decision on a dataset version, oldest first."""
+    query = select(Decision).where(
+        Decision.user_id == owner.user_id, Decision.dataset_id == owner.dataset_id, Decision.number == owner.number
+    )
+    return list(session.scalars(query.order_by(Decision.created_at)))

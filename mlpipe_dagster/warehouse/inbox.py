@@ -1,0 +1,140 @@
+"""Questions and notifications: what waits for a person, and what they are told. Answers are bound to their question."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mlpipe_dagster import clock
+from mlpipe_dagster.agentic_core import Ask, Notice
+from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
+from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
+from mlpipe_dagster.warehouse.schema import Notification, Question
+
+
+def notify(session: Session, owner: Owner, notice: Notice, cause: str) -> None:
+    """Tell the owner; the same cause tells it once."""
+    values = {
+        "id": stable_id("notification", cause),
+        "cause": cause,
+        "user_id": owner.user_id,
+        "dataset_id": owner.dataset_id,
+        "number": owner.number,
+        "severity": notice.severity,
+        "subject": notice.subject,
+        "body": notice.body,
+        "link": notice.link,
+        "created_at": clock.now(),
+    }
+    insert_once(session, Notification, values)
+
+
+def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
+    """Put the question into the owner's inbox."""
+    row = Question(
+        id=stable_id("question", cause),
+        cause=cause,
+        user_id=owner.user_id,
+        dataset_id=owner.dataset_id,
+        number=owner.number,
+        kind=question.kind,
+        subject=question.subject,
+        body=question.body,
+        fields=question.fields,
+    )
+    session.add(row)
+    return row
+
+
+def get_question(session: Session, question_id: str) -> Question:
+    """The question of that id; raises UnknownThing."""
+    row = session.get(Question, question_id)
+    if row is None:
+        raise UnknownThing(f"There is no question {question_id}.")
+    return row
+
+
+def close_with_answer(session: Session, question_id: str, answer: dict[str, Any], answered_by: str) -> Question:
+    """Record the answer to an open question.
+
+    Raises
+    ------
+    UnknownThing, Conflict, PermissionError, UserError
+        No such question; answered or closed already; not the respondent's; not one of the choices.
+    """
+    row = get_question(session, question_id)
+    if row.user_id != answered_by:
+        raise PermissionError(f"This question is for {row.user_id}.")
+    if row.status != "open":
+        raise Conflict("This question has been answered already." if row.answer else "This question is closed.")
+    row.answer = checked_answer(row.fields, answer)
+    row.status, row.answered_by, row.answered_at = "answered", answered_by, clock.now()
+    return row
+
+
+def checked_answer(fields: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer with defaults filled in; raises UserError naming the field that does not fit."""
+    properties: dict[str, dict[str, Any]] = fields["properties"]
+    unknown = sorted(set(answer) - set(properties))
+    if unknown:
+        raise UserError(f"The question has no field “{unknown[0]}”. Its fields are: {', '.join(properties)}.")
+    complete = {name: answer.get(name, shape.get("default")) for name, shape in properties.items()}
+    for name in fields.get("required", []):
+        choices = properties[name].get("enum")
+        if complete[name] is None:
+            raise UserError(f"“{name}” needs an answer.")
+        if choices and complete[name] not in choices:
+            raise UserError(f"“{name}” cannot be “{complete[name]}”. Choose one of: {', '.join(choices[:30])}.")
+    return complete
+
+
+def list_questions(session: Session, user_id: str | None, status: str | None) -> list[Question]:
+    """Questions, newest first."""
+    query = select(Question).order_by(Question.created_at.desc())
+    if user_id:
+        query = query.where(Question.user_id == user_id)
+    if status:
+        query = query.where(Question.status == status)
+    return list(session.scalars(query.limit(1000)))
+
+
+def list_notifications(session: Session, user_id: str | None) -> list[Notification]:
+    """Notifications, newest first."""
+    query = select(Notification).order_by(Notification.created_at.desc())
+    if user_id:
+        query = query.where(Notification.user_id == user_id)
+    return list(session.scalars(query.limit(1000)))
+
+
+def question_object(row: Question) -> dict[str, Any]:
+    """The question as the REST API answers it."""
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "dataset_id": row.dataset_id,
+        "version": f"v{row.number}",
+        "kind": row.kind,
+        "subject": row.subject,
+        "body": row.body,
+        "fields": row.fields,
+        "status": row.status,
+        "answer": row.answer,
+        "answered_by": row.answered_by,
+        "answered_at": clock.iso(row.answered_at) if row.answered_at else None,
+        "created_at": clock.iso(row.created_at),
+    }
+
+
+def notification_object(row: Notification) -> dict[str, Any]:
+    """The notification as the REST API answers it."""
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "dataset_id": row.dataset_id,
+        "version": f"v{row.number}" if row.number else None,
+        "severity": row.severity,
+        "subject": row.subject,
+        "body": row.body,
+        "link": row.link,
+        "created_at": clock.iso(row.created_at),
+    }

@@ -1,0 +1,391 @@
+"""The ledger of claims: work asked for by a cause is done once, however often the cause arrives.
+
+States: expected -> taken -> done; or answered (by a foreign result), failed, cancelled, superseded; unknown while the
+dataset or model is not there yet. Rows are entered by the sensors' ticks, taken by runs, closed by their saves.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from mlpipe_dagster import clock
+from mlpipe_dagster.errors import StageLost, UserError
+from mlpipe_dagster.events import Context, Event
+from mlpipe_dagster.messaging.records import Record
+from mlpipe_dagster.settings import Settings
+from mlpipe_dagster.vocabulary import Role, Stage, TaskKind, parse_time_budget
+from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse.outbox import Owner
+from mlpipe_dagster.warehouse.schema import BiasReportRow, DatasetVersion, LedgerRow, ModelRow, Pipeline, XaiReportRow
+from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_of
+
+STAGE_ROLES: Mapping[Stage, Role] = {Stage.BIAS: Role.BIAS, Stage.AUTOML: Role.AUTOML, Stage.XAI: Role.XAI}
+"""Who plays each stage; `dataset` is always ours, because later stages need its Parquet and partition."""
+
+CORE_PREFIX = "core-"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A parsed record, and the coordinates and headers that matter."""
+
+    event: Event
+    record: Record
+
+    @property
+    def cause(self) -> str:
+        """What makes two deliveries the same."""
+        return self.record.cause
+
+    @property
+    def causation_id(self) -> str:
+        """What results name as their cause."""
+        return self.record.headers.get("ce_id") or self.record.coordinates
+
+    @property
+    def continues(self) -> bool:
+        """False for what a person's run in the UI announced."""
+        return self.record.headers.get("ce_pipelinecontinue") != "false"
+
+    @property
+    def at(self) -> datetime:
+        """When the broker stored it, naive UTC."""
+        return datetime.fromtimestamp(self.record.timestamp / 1000, UTC).replace(tzinfo=None)
+
+    def owner(self, session: Session) -> Owner:
+        """User, dataset and the version meant: the header's, else the latest; None for an unknown dataset."""
+        user_id, dataset_id = str(getattr(self.event, "user_id", "")), str(getattr(self.event, "dataset_id", ""))
+        said = datasets.version_number(self.record.headers.get("ce_datasetversion"))
+        if said is None and hasattr(self.event, "dataset"):
+            said = datasets.version_number(self.event.dataset.version)
+        if said is not None:
+            return Owner(user_id, dataset_id, said)
+        newest = datasets.latest(session, user_id, dataset_id)
+        return Owner(user_id, dataset_id, newest.number if newest else None)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run's hold on a row: what to work on, and for whom."""
+
+    row_id: int
+    stage: Stage
+    cause: str
+    causation_id: str
+    run_id: str
+    owner: Owner
+    partition_key: str
+    correlation_id: str | None
+    continue_pipeline: bool
+    payload: Mapping[str, Any]
+
+    def context(self, task: TaskKind | None = None) -> Context:
+        """Headers of what this work announces."""
+        return Context(
+            dataset_version=f"v{self.owner.number}",
+            correlation_id=self.correlation_id,
+            causation_id=self.causation_id,
+            task_kind=task,
+            pipeline_continue=self.continue_pipeline,
+        )
+
+
+def enter(session: Session, warehouse: Warehouse, stage: Stage, arrived: Arrived) -> LedgerRow:
+    """The row of this trigger: entered now, or there already. Its state says what to do."""
+    known = find(session, stage.value, arrived.cause)
+    if known:
+        return known
+    owner = arrived.owner(session)
+    role = STAGE_ROLES.get(stage)
+    row = _new_row(session, warehouse.settings, stage.value, owner, arrived.cause, arrived.causation_id)
+    row.player = player_of(session, role) if role else OURS
+    row.payload = trigger_payload(arrived.event)
+    row.coordinates = arrived.record.coordinates
+    row.triggered_at = arrived.at
+    row.correlation_id = arrived.record.headers.get("ce_correlationid") or row.correlation_id
+    row.deadline = clock.now() + _time_allowed(stage, warehouse.settings, row.payload)
+    row.state, row.note = first_state(session, row)
+    session.add(row)
+    if row.state == "expected":
+        close_expected_trigger(session, stage, owner)
+    session.flush()
+    return row
+
+
+def find(session: Session, stage: str, cause: str) -> LedgerRow | None:
+    """The row of a stage and cause."""
+    return session.scalar(select(LedgerRow).where(LedgerRow.stage == stage, LedgerRow.cause == cause))
+
+
+def _new_row(
+    session: Session, settings: Settings, stage: str, owner: Owner, cause: str, causation_id: str
+) -> LedgerRow:
+    now = clock.now()
+    partition_key = datasets.partition_key_of(session, owner.user_id, owner.dataset_id)
+    version = None
+    if owner.number is not None and partition_key:
+        version = datasets.numbered(session, owner.user_id, owner.dataset_id, owner.number)
+    return LedgerRow(
+        stage=stage,
+        cause=cause,
+        causation_id=causation_id,
+        user_id=owner.user_id,
+        dataset_id=owner.dataset_id,
+        number=owner.number,
+        partition_key=partition_key or owner.dataset_id,
+        correlation_id=version.correlation_id if version else None,
+        payload={},
+        player=OURS,
+        state="expected",
+        continue_pipeline=True,
+        attempt=0,
+        triggered_at=now,
+        deadline=now + timedelta(seconds=settings.core_deadline_seconds),
+        requested_at=now,
+    )
+
+
+def trigger_payload(event: Event) -> dict[str, Any]:
+    """The scalars of a trigger that a run's config carries."""
+    wanted = ("target_column_name", "task_type", "time_budget", "model_id", "version", "level", "record_count")
+    content = event.model_dump(mode="json")
+    return {name: content[name] for name in wanted if content.get(name) is not None}
+
+
+def _time_allowed(stage: Stage, settings: Settings, payload: Mapping[str, Any]) -> timedelta:
+    if stage is Stage.AUTOML:
+        budget = parse_time_budget(str(payload["time_budget"]), settings.time_budget_unit)
+        return timedelta(seconds=budget + settings.automl_grace_seconds)
+    return timedelta(seconds=settings.xai_deadline_seconds if stage is Stage.XAI else settings.bias_deadline_seconds)
+
+
+def first_state(session: Session, row: LedgerRow) -> tuple[str, str | None]:
+    """The state a trigger starts in, given what is stored: wait for what is unknown, skip what needs no work."""
+    newest = datasets.latest(session, row.user_id, row.dataset_id)
+    if newest is None or row.number is None:
+        return "unknown", "the dataset is not known yet"
+    if row.number < newest.number:
+        return "superseded", f"superseded by {newest.version}"
+    if datasets.numbered(session, row.user_id, row.dataset_id, row.number) is None:
+        return "unknown", "this dataset version is not known yet"
+    pipeline = get_pipeline(session, Owner(row.user_id, row.dataset_id, row.number))
+    if pipeline and pipeline.status == "cancelled":
+        return "cancelled", "the pipeline was cancelled"
+    if row.stage == Stage.XAI.value and _model_of(session, row) is None:
+        return "unknown", f"the model {row.payload.get('model_id')} is not known yet"
+    if _answered_since(session, row):
+        return "answered", "a foreign result has answered it already"
+    return "expected", None
+
+
+def _model_of(session: Session, row: LedgerRow) -> ModelRow | None:
+    query = select(ModelRow).where(ModelRow.user_id == row.user_id, ModelRow.model_id == row.payload.get("model_id"))
+    number = datasets.version_number(row.payload.get("version"))
+    if row.payload.get("version") is not None:
+        query = query.where(ModelRow.number == number)
+    return session.scalar(query.order_by(ModelRow.number.desc()).limit(1))
+
+
+def _answered_since(session: Session, row: LedgerRow) -> bool:
+    """A foreign result stored after the trigger answers it: same version; for explanations same model and level."""
+    if row.stage == Stage.BIAS.value:
+        query: Any = select(BiasReportRow.id).where(
+            *_same_dataset(BiasReportRow, row), BiasReportRow.number == row.number
+        )
+        query = query.where(BiasReportRow.run_id.is_(None), BiasReportRow.updated_at > row.triggered_at)
+    elif row.stage == Stage.AUTOML.value:
+        query = select(ModelRow.id).where(*_same_dataset(ModelRow, row), ModelRow.dataset_number == row.number)
+        query = query.where(ModelRow.run_id.is_(None), ModelRow.created_at > row.triggered_at)
+    elif row.stage == Stage.XAI.value:
+        return explained_by_others(session, row)
+    else:
+        return False
+    return session.scalar(query.limit(1)) is not None
+
+
+def _same_dataset(kind: Any, row: LedgerRow) -> tuple[Any, ...]:
+    return kind.user_id == row.user_id, kind.dataset_id == row.dataset_id
+
+
+def explained_by_others(session: Session, row: LedgerRow) -> bool:
+    """Both foreign explanations at the row's level were stored after its trigger."""
+    types = session.scalars(
+        select(XaiReportRow.report_type).where(
+            XaiReportRow.user_id == row.user_id,
+            XaiReportRow.dataset_id == row.dataset_id,
+            XaiReportRow.model_id == row.payload.get("model_id"),
+            XaiReportRow.level == row.payload.get("level"),
+            XaiReportRow.foreign.is_(True),
+            XaiReportRow.updated_at > row.triggered_at,
+        )
+    )
+    return len(set(types)) == 2
+
+
+def take(session: Session, stage: Stage, cause: str, run_id: str, rerun: bool = False) -> Claim | None:
+    """Compare-and-set: this run does the work of the row, or None when somebody else does or did.
+
+    `rerun`: a person re-executes a run; a row that failed gets another attempt.
+    """
+    states = ("expected", "failed") if rerun else ("expected",)
+    taken = session.execute(
+        update(LedgerRow)
+        .where(LedgerRow.stage == stage.value, LedgerRow.cause == cause, LedgerRow.state.in_(states))
+        .values(state="taken", run_id=run_id, attempt=LedgerRow.attempt + 1, note=None)
+    )
+    row = find(session, stage.value, cause)
+    if row is None or not taken.rowcount:  # type: ignore[attr-defined]
+        return None
+    if rerun:
+        _reopen_pipeline(session, row)
+    return _claim(row)
+
+
+def _reopen_pipeline(session: Session, row: LedgerRow) -> None:
+    pipeline = get_pipeline(session, Owner(row.user_id, row.dataset_id, row.number))
+    if pipeline and pipeline.status == "failed":
+        pipeline.status = "running"
+
+
+def take_for_person(
+    session: Session, settings: Settings, stage: Stage, version: DatasetVersion, run_id: str,
+    payload: dict[str, Any], continue_pipeline: bool,
+) -> Claim:  # fmt: skip
+    """The row of a run that a person started in the UI: its cause is the run itself."""
+    cause = f"run:{run_id}"
+    row = _new_row(session, settings, stage.value, datasets.owner_of(version), cause, cause)
+    row.payload, row.continue_pipeline = payload, continue_pipeline
+    row.state, row.run_id, row.attempt = "taken", run_id, 1
+    session.add(row)
+    session.flush()
+    return _claim(row)
+
+
+def _claim(row: LedgerRow) -> Claim:
+    return Claim(
+        row_id=row.id,
+        stage=Stage(row.stage),
+        cause=row.cause,
+        causation_id=row.causation_id,
+        run_id=row.run_id or "",
+        owner=Owner(row.user_id, row.dataset_id, row.number),
+        partition_key=row.partition_key,
+        correlation_id=row.correlation_id,
+        continue_pipeline=row.continue_pipeline,
+        payload=row.payload,
+    )
+
+
+def close(session: Session, claim: Claim) -> None:
+    """End the row in the transaction that saves its result.
+
+    Raises
+    ------
+    StageLost
+        The row is no longer this run's: superseded, cancelled, or answered by another. Nothing may be stored.
+    """
+    closed = session.execute(
+        update(LedgerRow)
+        .where(LedgerRow.id == claim.row_id, LedgerRow.state == "taken", LedgerRow.run_id == claim.run_id)
+        .values(state="done")
+    )
+    if not closed.rowcount:  # type: ignore[attr-defined]
+        row = session.get_one(LedgerRow, claim.row_id)
+        raise StageLost(f"This work is not this run's any more: {row.state} ({row.note or 'taken by another run'}).")
+
+
+def get_pipeline(session: Session, owner: Owner) -> Pipeline | None:
+    """The pipeline of a dataset version."""
+    return session.scalar(
+        select(Pipeline).where(
+            Pipeline.user_id == owner.user_id,
+            Pipeline.dataset_id == owner.dataset_id,
+            Pipeline.number == owner.number,
+        )
+    )
+
+
+def expect_trigger(session: Session, settings: Settings, next_stage: Stage, arrived: Arrived) -> None:
+    """A foreign core must answer this event with a trigger: enter a row with its deadline, closed by that trigger."""
+    stage = CORE_PREFIX + next_stage.value
+    if find(session, stage, arrived.cause) is None:
+        row = _new_row(session, settings, stage, arrived.owner(session), arrived.cause, arrived.causation_id)
+        row.player, row.coordinates, row.triggered_at = FOREIGN, arrived.record.coordinates, arrived.at
+        session.add(row)
+
+
+def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None:
+    """The foreign core has sent the trigger that was expected of it."""
+    session.execute(
+        update(LedgerRow)
+        .where(
+            LedgerRow.stage == CORE_PREFIX + stage.value,
+            LedgerRow.user_id == owner.user_id,
+            LedgerRow.dataset_id == owner.dataset_id,
+            LedgerRow.number == owner.number,
+            LedgerRow.state == "expected",
+        )
+        .values(state="answered")
+    )
+
+
+def oldest_unanswered(session: Session, stage: Stage, user_id: str, dataset_id: str) -> LedgerRow | None:
+    """The row that a foreign result without a version answers: superseded ones included."""
+    return session.scalar(
+        select(LedgerRow)
+        .where(
+            LedgerRow.stage == stage.value,
+            LedgerRow.user_id == user_id,
+            LedgerRow.dataset_id == dataset_id,
+            LedgerRow.state.in_(("expected", "taken", "superseded")),
+        )
+        .order_by(LedgerRow.id)
+        .limit(1)
+    )
+
+
+def answer(session: Session, row: LedgerRow) -> None:
+    """A foreign result has answered the row. A superseded pipeline stays so."""
+    if row.stage == Stage.XAI.value and not explained_by_others(session, row):
+        return
+    row.state, row.note = "answered", "answered by a foreign result"
+
+
+def recheck_unknown(session: Session, settings: Settings, row: LedgerRow) -> None:
+    """Look again for what a trigger named; after the grace raise a plain error for its failure.
+
+    Raises
+    ------
+    UserError
+        The dataset or model is still unknown after `unknown_grace_seconds`.
+    """
+    owner = Owner(row.user_id, row.dataset_id, row.number)
+    if owner.number is None:
+        newest = datasets.latest(session, row.user_id, row.dataset_id)
+        row.number = newest.number if newest else None
+    row.partition_key = datasets.partition_key_of(session, row.user_id, row.dataset_id) or row.partition_key
+    row.state, row.note = first_state(session, row)
+    if row.state == "expected":
+        row.requested_at = NEVER_REQUESTED
+        close_expected_trigger(session, Stage(row.stage), Owner(row.user_id, row.dataset_id, row.number))
+    if row.state == "unknown" and clock.now() - row.created_at > timedelta(seconds=settings.unknown_grace_seconds):
+        raise UnknownForTooLong(row)
+
+
+NEVER_REQUESTED = datetime(1970, 1, 1)
+
+
+class UnknownForTooLong(UserError):  # noqa: N818 - reads as what it says where it is raised
+    """A trigger's dataset or model did not appear within the grace."""
+
+    def __init__(self, row: LedgerRow) -> None:
+        dataset_missing = row.number is None or "dataset" in (row.note or "")
+        self.kind = "unknown_dataset" if dataset_missing else "unknown_model"
+        what = f"dataset {row.dataset_id}" if dataset_missing else f"model {row.payload.get('model_id')}"
+        super().__init__(
+            f"The {what} of {row.user_id} is not in the warehouse. Upload it, then send the trigger again."
+        )

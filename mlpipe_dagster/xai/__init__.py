@@ -1,0 +1,1 @@
+"""Explanations: one set of numbers about a model and its data. Rendering lives in reports/."""

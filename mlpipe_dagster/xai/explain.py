@@ -1,0 +1,126 @@
+"""Explain a trained model, and the table it came from: everything the three pages of each show, computed once.
+
+`explain_model` and `explain_data` are the ways in; the parts are in the modules beside this one, the pages in
+`reports/explanations.py`.
+"""
+
+import platform
+from collections.abc import Collection
+from importlib.metadata import version
+
+import pandas as pd
+
+from mlpipe_dagster.automl.model import TrainedModel
+from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.tables.profile import Profile
+from mlpipe_dagster.vocabulary import TaskKind
+from mlpipe_dagster.xai import lime, performance
+from mlpipe_dagster.xai.attribution import Attribution, attribute
+from mlpipe_dagster.xai.dependence import dependences
+from mlpipe_dagster.xai.explanation import DataExplanation, Method, ModelExplanation
+from mlpipe_dagster.xai.importance import (
+    BOOTSTRAP_DRAWS,
+    PERMUTATION_COLUMNS,
+    PERMUTATION_REPEATS,
+    column_importances,
+)
+from mlpipe_dagster.xai.local import counterfactual, local_explanations, output_name
+from mlpipe_dagster.xai.subject import Subject, subject
+from mlpipe_dagster.xai.summary import summarise
+
+DEPENDENCE_COLUMNS = 6
+_LIBRARIES = ("shap", "scikit-learn", "lightgbm", "numpy", "pandas")
+
+
+def explain_model(
+    model: TrainedModel, table: pd.DataFrame, *, seed: int = 0, max_rows: int = 2000, hide: Collection[str] = ()
+) -> ModelExplanation:
+    """Explain `model` on the test rows of `table`, the table it was trained from.
+
+    At most `max_rows` test rows get SHAP values (fewer where the model is slow; the notes say so). Values of the
+    columns in `hide`, which identify people, appear nowhere. The same seed gives the same explanation.
+
+    Raises
+    ------
+    ModelError
+        The table is not the one the model was trained from, or no test row has a known target.
+    """
+    asked = subject(model, table, hide=hide, seed=seed)
+    rows = asked.test if len(asked.test) <= max_rows else asked.test.sample(max_rows, random_state=seed)
+    attribution = attribute(asked.estimator, rows, asked.background, model.feature_origins, seed=seed)
+    columns = column_importances(asked, attribution)
+    names = [column.name for column in columns]
+    local = local_explanations(asked, attribution)
+    counted = performance.confusion(asked) if asked.classes else None
+    right = sum(result.right for result in counted.results) if counted else None
+    return ModelExplanation(
+        target=model.spec.target,
+        task=model.spec.task,
+        classes=asked.classes,
+        positive=model.positive_class,
+        algorithm=model.algorithm,
+        parameters=performance.texts(model.parameters),
+        trained_rows=model.trained_rows,
+        test_rows=len(asked.test),
+        score=performance.figure(model.metric_name, model.test_score),
+        baseline_score=performance.figure(model.metric_name, model.baseline_score),
+        baseline_algorithm=model.baseline_algorithm,
+        beats_baseline=model.beats_baseline,
+        scores=performance.scores(model),
+        right=right,
+        right_share=None if right is None else right / len(asked.test),
+        guess_share=performance.guess_share(asked) if counted else None,
+        columns=columns,
+        unused_columns=tuple(str(name) for name in table.columns if name not in {*names, model.spec.target}),
+        dependence=dependences(asked, names[:DEPENDENCE_COLUMNS]),
+        local=local,
+        counterfactual=counterfactual(asked, local, names),
+        confusion=counted,
+        residuals=None if counted else performance.residuals(asked),
+        groups=performance.groups(model),
+        leaderboard=performance.leaderboard(model),
+        method=_method(asked, attribution),
+        additivity_holds=attribution.additivity_holds,
+        suspicions=performance.suspicions(model, names[0], columns[0].share) if columns else (),
+        notes=(*_limits(asked, attribution), *attribution.notes, *model.notes),
+    )
+
+
+def _method(asked: Subject, attribution: Attribution) -> Method:
+    classes = attribution.values.shape[2] > 1
+    return Method(
+        shap=attribution.method,
+        scale=attribution.scale,
+        output=f"{attribution.scale} of each class" if classes else output_name(asked, attribution, 0),
+        explained_rows=len(attribution.rows),
+        background_rows=attribution.background_rows,
+        base=tuple(float(base) for base in attribution.base),
+        additivity_error=attribution.additivity_error,
+        additivity_tolerance=attribution.tolerance,
+        bootstrap_draws=BOOTSTRAP_DRAWS,
+        permutation_repeats=PERMUTATION_REPEATS,
+        permutation_loss="log loss" if asked.classes else "root mean squared error",
+        lime_samples=lime.SAMPLES,
+        lime_kernel_width=lime.KERNEL_WIDTH,
+        seed=asked.seed,
+        versions={"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+    )
+
+
+def _limits(asked: Subject, attribution: Attribution) -> tuple[str, ...]:
+    """What was left out or is shaky because of the number of rows and columns."""
+    said = []
+    if len(attribution.rows) < len(asked.test):
+        said.append(f"SHAP values were computed for {len(attribution.rows):,} of {len(asked.test):,} test rows.")
+    if len(asked.test) < performance.FEW_TEST_ROWS:
+        said.append(f"There are only {len(asked.test)} test rows: every number here can change a lot with other rows.")
+    if len(attribution.columns) > PERMUTATION_COLUMNS:
+        said.append(f"Shuffling was measured for the {PERMUTATION_COLUMNS} most important columns only.")
+    return tuple(said)
+
+
+def explain_data(
+    profile: Profile, *, target: str | None, task: TaskKind | None, bias: BiasReport | None
+) -> DataExplanation:
+    """Explain a table: what it holds, what is missing, what is suspicious, and what `bias` found, where it was measured."""
+    return summarise(profile, target=target, task=task, bias=bias)

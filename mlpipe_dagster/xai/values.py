@@ -1,0 +1,35 @@
+"""Values of raw columns as an explanation handles them: as numbers to order, as text to show."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlpipe_dagster.automl.model import FeatureKind
+from mlpipe_dagster.automl.preparation import as_dates, as_number, value_text
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Column: TypeAlias = "pd.Series[Any]"
+MISSING_TEXT = "missing"
+LONGEST_TEXT = 80
+
+
+def in_numbers(column: Column, kind: FeatureKind) -> Floats | None:
+    """Numbers (dates: days since 1970) with NaN for missing ones; None for a kind that has no order."""
+    if kind == "number":
+        return as_number(column)
+    if kind == "datetime":
+        days = (as_dates(column) - pd.Timestamp(0)) / pd.Timedelta(days=1)
+        return np.asarray(days, dtype=np.float64)
+    return None
+
+
+def shown(value: Any) -> str:
+    """One raw value as text for a reader, at most 80 characters long."""
+    if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
+        return MISSING_TEXT
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.6g}"
+    text = value.isoformat(sep=" ") if isinstance(value, pd.Timestamp) else value_text(value)
+    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "\u2026"

@@ -1,0 +1,1 @@
+"""Tests of mlpipe; the folders mirror the package."""

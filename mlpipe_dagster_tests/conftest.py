@@ -1,0 +1,27 @@
+"""Fixtures that every test may use: where the real tables are, and settings that live in a temporary folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlpipe_dagster.settings import settings
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real tables; skips where a checkout stands alone."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real tables are not beside this checkout ({SHARED_DATA})")
+    return SHARED_DATA
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh MLPIPE_HOME, so that no test sees another's catalogue."""
+    monkeypatch.setenv("MLPIPE_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    yield tmp_path / "home"
+    settings.cache_clear()
