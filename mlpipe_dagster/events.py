@@ -52,8 +52,14 @@ class Event(BaseModel):
         """
         try:
             content = json.loads(value or b"")
-        except ValueError as error:
+            storable = "\\u0000" not in json.dumps(content)
+            json.dumps(content, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ContractError("The value has half of a character (a lone surrogate).") from error
+        except (ValueError, RecursionError) as error:
             raise ContractError(f"The value is not JSON: {error}") from error
+        if not storable:
+            raise ContractError("The value has a null character, which no database stores.")
         if not isinstance(content, dict):
             raise ContractError("The value is not a JSON object.")
         if "event_type" not in content:  # it has a default for our own events only

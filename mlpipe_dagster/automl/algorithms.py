@@ -3,6 +3,9 @@
 No algorithm here knows of folds, trials or budgets beyond the moment at which its fit has to end.
 """
 
+import functools
+import importlib
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -20,24 +23,27 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from mlpipe_dagster.automl.metrics import Outcome, loss
 from mlpipe_dagster.automl.model import ParameterValue
 from mlpipe_dagster.automl.preparation import Family
 
+lightgbm: Any = None
+LIGHTGBM_MISSING = ""
 try:
-    import lightgbm
+    lightgbm = importlib.import_module("lightgbm")
 except (ImportError, OSError) as reason:  # OSError: the machine has no libgomp
-    lightgbm = None
     LIGHTGBM_MISSING = str(reason)
-else:
-    LIGHTGBM_MISSING = ""
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.float64] | NDArray[np.str_]
+"""Numbers to predict, or class labels as text."""
 Parameters = Mapping[str, ParameterValue]
 Estimator = Any  # scikit-learn and LightGBM have no types
 MOST_ROUNDS = 2000
 PATIENCE = 30
+MOST_ITERATIONS = 300
 FEW_CELLS = 200_000
 """Below this many cells a second thread costs more than it saves."""
 
@@ -47,11 +53,17 @@ class FitData:
     """Encoded rows to fit on; and to stop on, where the number of rounds is still to be found."""
 
     features: Floats
-    labels: NDArray[np.float64] | NDArray[np.str_]
+    labels: Labels
     check_features: Floats | None = None
-    check_labels: NDArray[np.float64] | NDArray[np.str_] | None = None
+    check_labels: Labels | None = None
     check_truth: Floats | None = None
     """`check_labels` as class codes, or values."""
+
+    def truth_to_check(self) -> Floats:
+        """Truth of the check rows, for data that has them."""
+        if self.check_truth is None:
+            raise ValueError("these rows are for fitting only")
+        return self.check_truth
 
 
 @dataclass(frozen=True)
@@ -75,9 +87,13 @@ class Fitted:
     note: str = ""
 
 
-def predict(estimator: Estimator, features: object) -> Floats:
-    """Probabilities (rows x classes) of a classifier, values (rows) of a regressor. Takes a pipeline as well."""
-    predicted = estimator.predict_proba(features) if hasattr(estimator, "classes_") else estimator.predict(features)
+def predict(estimator: Estimator, features: object, rounds: int | None = None) -> Floats:
+    """Probabilities (rows x classes) of a classifier, values (rows) of a regressor. Takes a pipeline as well.
+
+    `rounds` limits the boosting rounds used, for algorithms that are `staged`.
+    """
+    call = estimator.predict_proba if hasattr(estimator, "classes_") else estimator.predict
+    predicted = call(features) if rounds is None else call(features, num_iteration=rounds)
     return np.asarray(predicted, dtype=np.float64)
 
 
@@ -87,16 +103,44 @@ def _constant(_: Parameters, data: FitData, __: Limits) -> Fitted:
     return Fitted(estimator.fit(data.features, data.labels))
 
 
+def _boosting_threads(limits: Limits, data: FitData) -> int:
+    """Threads of a boosting fit: one where data are few, or where the threads would take most of the machine.
+
+    They meet after every small step: with another process on one of their cores two are far slower than one.
+    """
+    crowded = 2 * limits.threads > (os.cpu_count() or 1)
+    return 1 if crowded or data.features.size < FEW_CELLS else limits.threads
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
 def _linear(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     strength = float(parameters["C"] or 1.0)
-    if data.labels.dtype.kind == "f":
-        return Fitted(Ridge(alpha=1 / strength, random_state=limits.seed).fit(data.features, data.labels))
-    estimator = LogisticRegression(C=strength, max_iter=200)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said in the note
-        estimator.fit(data.features, data.labels)
-    unfinished = int(np.max(estimator.n_iter_)) >= 200
-    return Fitted(estimator, note="stopped at 200 iterations" if unfinished else "")
+    with _libraries().limit(limits=1, user_api="blas"):  # more threads wait for each other on matrices this small
+        if data.labels.dtype.kind == "f":
+            return Fitted(Ridge(alpha=1 / strength, random_state=limits.seed).fit(data.features, data.labels))
+        return _logistic(LogisticRegression(C=strength, max_iter=15, warm_start=True), data, limits)
+
+
+def _logistic(estimator: LogisticRegression, data: FitData, limits: Limits) -> Fitted:
+    """A few iterations at a time until it converges, the iterations are used up or the deadline."""
+    done = 0
+    while done < MOST_ITERATIONS:
+        begun = time.monotonic()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # that it goes on is the point
+            estimator.fit(data.features, data.labels)
+        if int(np.max(estimator.n_iter_)) < estimator.max_iter:
+            return Fitted(estimator)
+        done += estimator.max_iter
+        ended = time.monotonic()
+        if ended + (ended - begun) > limits.ends_at:
+            return Fitted(estimator, cut=True)
+        estimator.set_params(max_iter=30)
+    return Fitted(estimator, note=f"stopped at {done} iterations")
 
 
 class _StopWhen:
@@ -123,19 +167,18 @@ class _StopWhen:
 def _lightgbm(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     kind = lightgbm.LGBMRegressor if regression else lightgbm.LGBMClassifier
-    small = data.features.size < FEW_CELLS
     estimator = kind(
         n_estimators=limits.rounds or MOST_ROUNDS,
         random_state=limits.seed,
-        n_jobs=1 if small else limits.threads,
+        n_jobs=_boosting_threads(limits, data),
         verbosity=-1,
         deterministic=True,
         force_row_wise=True,
         subsample_freq=1,
-        **parameters,
+        **dict[str, Any](parameters),
     )
     stop = _StopWhen(limits.ends_at)
-    checked = None if data.check_features is None else [(data.check_features, data.check_labels)]
+    checked: Any = None if data.check_features is None else [(data.check_features, data.check_labels)]
     with warnings.catch_warnings():
         # its successors eval_X and eval_y do not translate labels that are text (4.7)
         warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated")
@@ -158,11 +201,14 @@ def _histogram(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     estimator = kind(max_iter=1, warm_start=True, early_stopping=False, random_state=limits.seed, **parameters)
-    return _grow(estimator, "max_iter", 15, 600, data, limits)
+    with _libraries().limit(limits=_boosting_threads(limits, data), user_api="openmp"):
+        return _grow(estimator, "max_iter", 15, 600, data, limits)
 
 
 def _grow(estimator: Estimator, size: str, step: int, most: int, data: FitData, limits: Limits) -> Fitted:
-    """Add `step` rounds at a time until `limits.rounds`, or else `most` or the check rows get worse twice; or the deadline.
+    """Add `step` rounds at a time until `limits.rounds`, or else `most` or two losses on the check rows.
+
+    Ends at the deadline in any case.
 
     The first steps are small, so that even a slow fit ends near its deadline.
     """
@@ -221,6 +267,8 @@ class Algorithm:
     start: Parameters
     """The settings tried first."""
     space: Mapping[str, Setting]
+    staged: bool = False
+    """Can predict with fewer rounds than it was fitted with."""
 
 
 CONSTANT = Algorithm("constant", "linear", _constant, {}, {})
@@ -246,6 +294,7 @@ LIGHTGBM = Algorithm(
         "reg_lambda": Setting(1e-3, 30, log=True),
         "min_split_gain": Setting(1e-4, 1.0, log=True),
     },
+    staged=True,
 )
 HISTOGRAM = Algorithm(
     "histogram gradient boosting",

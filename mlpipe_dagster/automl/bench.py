@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.automl.algorithms import Estimator, FitData
+from mlpipe_dagster.automl.algorithms import Estimator, FitData, Labels
 from mlpipe_dagster.automl.model import FeatureSchema
 from mlpipe_dagster.automl.preparation import Family, encoder, typed_columns
 from mlpipe_dagster.automl.target import Rows, Target, validation_folds
@@ -34,39 +34,56 @@ def quiet_rare_classes() -> Iterator[None]:
         yield
 
 
+def random_rows(labels: Labels, most: int, seed: int) -> Rows:
+    """Positions of at most `most` random rows, in order; of every class at least one."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    if labels.dtype.kind != "f":
+        _, first = np.unique(labels[order], return_index=True)
+        order = np.concatenate([order[first], np.delete(order, first)])
+        most = max(most, len(first))
+    return np.sort(order[:most])
+
+
 @dataclass(frozen=True)
 class Rowset:
     """Typed rows with their labels (text or numbers) and truth (class codes or numbers)."""
 
     typed: pd.DataFrame
-    labels: NDArray[np.float64] | NDArray[np.str_]
+    labels: Labels
     truth: NDArray[np.float64]
 
     def take(self, rows: Rows) -> "Rowset":
         """The rows at these positions."""
         return Rowset(self.typed.iloc[rows], self.labels[rows], self.truth[rows])
 
-    def thin(self, most: int, seed: int) -> "Rowset":
-        """At most `most` random rows, of every class at least one."""
-        if len(self.labels) <= most:
-            return self
-        order = np.random.default_rng(seed).permutation(len(self.labels))
-        if self.labels.dtype.kind != "f":
-            _, first = np.unique(self.labels[order], return_index=True)
-            order = np.concatenate([order[first], np.delete(order, first)])
-        return self.take(np.sort(order[:most]))
 
+@dataclass(frozen=True)
+class Source:
+    """The training rows as they came; those that are needed are typed when they are."""
 
-def rowset(table: pd.DataFrame, schema: FeatureSchema, target: Target, rows: Rows) -> Rowset:
-    """Typed rows of `table` at `rows`, which are positions in `target.rows`."""
-    typed = typed_columns(schema).transform(table.iloc[target.rows[rows]])
-    truth = target.codes().astype(np.float64) if target.classes else target.values.astype(np.float64)
-    return Rowset(typed.reset_index(drop=True), target.values[rows], truth[rows])
+    table: pd.DataFrame
+    target: Target
+    schema: FeatureSchema
+    rows: Rows
+    """Positions in `target.rows` of the training rows."""
+
+    def draw(self, most: int, seed: int) -> Rowset:
+        """At most `most` random training rows, of every class at least one."""
+        rows = self.rows
+        if most < len(rows):
+            rows = rows[random_rows(self.target.values[rows], most, seed)]
+        typed = typed_columns(self.schema).transform(self.table.iloc[self.target.rows[rows]])
+        return Rowset(typed.reset_index(drop=True), self.target.values[rows], self.target.truth()[rows])
 
 
 def cells(rows: int, columns: int, classes: int) -> int:
     """How much there is to learn from, in units that cost about the same time."""
     return rows * max(columns, 1) * max(classes - 1, 1)
+
+
+def _weight(schema: FeatureSchema) -> int:
+    """Columns, those of texts counted three times: encoding them takes longer and gives more features."""
+    return sum(3 if column.kind == "category" else 1 for column in schema.columns)
 
 
 @dataclass
@@ -108,11 +125,11 @@ def assemble(schema: FeatureSchema, encoders: ColumnTransformer, estimator: Esti
     return Pipeline([("columns", typed_columns(schema)), ("features", encoders), ("model", estimator)])
 
 
-def open_bench(training: Rowset, target: Target, schema: FeatureSchema, budget: float, seed: int) -> Bench:
+def open_bench(source: Source, budget: float, seed: int) -> Bench:
     """A search sample and folds of a size that the budget (seconds) allows."""
-    classes, columns = len(target.classes), len(schema.columns)
-    one_row = cells(1, columns, classes)
-    sample = training.thin(max(1000, int(CELLS_A_SECOND * budget / one_row)), seed)
+    target, schema = source.target, source.schema
+    classes, columns = len(target.classes), _weight(schema)
+    sample = source.draw(max(1000, int(CELLS_A_SECOND * budget / cells(1, columns, classes))), seed)
     total = cells(len(sample.labels), columns, classes)
     count = next((folds for most, folds in FOLDS_BY_CELLS if total <= most * budget), 1)
     inside = Target(np.arange(len(sample.labels)), sample.labels, target.classes, target.task, ())

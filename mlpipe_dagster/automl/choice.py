@@ -10,8 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, FitData, Limits
-from mlpipe_dagster.automl.bench import Bench, Rowset, assemble, quiet_rare_classes
-from mlpipe_dagster.automl.clock import Clock
+from mlpipe_dagster.automl.bench import Bench, Source, assemble, quiet_rare_classes
 from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
@@ -38,15 +37,19 @@ def choose(search: Search) -> Choice:
     """
     baselines = [candidate for candidate in search.candidates if candidate.trial.baseline and candidate.outcome]
     constant = next(candidate for candidate in baselines if candidate.algorithm is CONSTANT)
-    linear = search.best(LINEAR.name)
+    linear = _best_linear(search)
     found = [c for c in search.candidates if c.outcome and c.algorithm is not CONSTANT]
     best = min(found, key=lambda c: c.loss, default=None)
     if best is None or linear is None:
         raise ModelError("No model could be fitted within the time budget. Allow more time or send fewer columns.")
-    taken, notes = best, ()
-    if best.algorithm is not LINEAR and not clearly_better(best, linear):
+    taken = best
+    notes: tuple[str, ...] = ()
+    if not clearly_better(best, linear):
         taken = linear
-        notes = (f"{best.algorithm.name} was not clearly better than a linear model on validation rows: linear is taken.",)
+    if taken is not best and best.algorithm is not LINEAR:
+        notes = (
+            f"{best.algorithm.name} was not clearly better than a linear model on validation rows: linear is taken.",
+        )
     if not clearly_better(taken, constant):
         taken = linear
         notes = (
@@ -55,6 +58,13 @@ def choose(search: Search) -> Choice:
         )
     baseline = min((c for c in baselines if c is not taken), key=lambda c: c.loss)
     return Choice(taken, baseline, notes)
+
+
+def _best_linear(search: Search) -> Candidate | None:
+    """The linear baseline, unless other settings are clearly better than its."""
+    best = search.best(LINEAR.name)
+    plain = next((c for c in search.candidates if c.trial.baseline and c.algorithm is LINEAR), None)
+    return best if best is None or plain is None or clearly_better(best, plain) else plain
 
 
 def clearly_better(candidate: Candidate, other: Candidate) -> bool:
@@ -80,35 +90,29 @@ def expected_refit_seconds(candidate: Candidate, bench: Bench, rows: int) -> flo
     return SAFETY * a_row * rows
 
 
-def refit(candidate: Candidate, search: Search, training: Rowset, spec: TrainingSpec, seconds: float) -> LastFit:
+def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSpec, seconds: float) -> LastFit:
     """Fit `candidate` once more on all training rows, with the rounds found, within about `seconds`.
 
     On fewer rows where the time does not suffice for all; the fit of the first fold is kept where it would see no
     more rows than that did.
     """
     bench, algorithm = search.bench, candidate.algorithm
-    every = len(training.labels)
+    every = len(source.rows)
     likely = expected_refit_seconds(candidate, bench, every)
     most = every if likely <= seconds else int(every * max(seconds, 0.0) / likely)
-    if algorithm is LINEAR and search.linear_rows is not None:
-        most = min(most, int(search.linear_rows * 1.25))
     fold_rows = len(bench.folds[0][0])
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
         return LastFit(bench.pipeline(algorithm.family, 0, candidate.first.estimator), fold_rows, (note,))
     ends_at = time.monotonic() + seconds
-    rows = training.thin(most, spec.seed)
+    rows = source.draw(most, spec.seed)
     encoders = encoder(algorithm.family, rows.typed, bench.classes, spec.seed)
     with quiet_rare_classes():
         features = np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64)
     limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
     fitted = algorithm.fit(candidate.trial.parameters, FitData(features, rows.labels), limits)
-    notes = (f"Fitted on {len(rows.labels)} of {every} training rows, as many as the budget allows.",) * (most < every)
     if fitted.cut:
-        notes += (f"The last fit was cut short by the clock: {fitted.rounds} of {candidate.rounds} rounds.",)
+        note = f"The last fit did not end in time: the fit on {fold_rows} of {every} training rows is kept."
+        return LastFit(bench.pipeline(algorithm.family, 0, candidate.first.estimator), fold_rows, (note,))
+    notes = (f"Fitted on {len(rows.labels)} of {every} training rows, as many as the budget allows.",) * (most < every)
     return LastFit(assemble(bench.schema, encoders, fitted.estimator), len(rows.labels), notes)
-
-
-def time_for_refit(clock: Clock, evaluation: float) -> float:
-    """Seconds the last fits may take so that `evaluation` seconds remain."""
-    return clock.left() - evaluation

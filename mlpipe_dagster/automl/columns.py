@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureKind, FeatureSchema
-from mlpipe_dagster.automl.preparation import MISSING, as_dates, as_number, as_text
+from mlpipe_dagster.automl.preparation import MISSING, Column, as_dates, as_number, as_text
 from mlpipe_dagster.errors import ModelError
 
 MOST_LISTED = 50
@@ -45,7 +45,7 @@ def usable_columns(table: pd.DataFrame, ignored: Iterable[str]) -> tuple[Feature
     return FeatureSchema(columns=tuple(columns)), tuple(reasons)
 
 
-def _describe(name: str, column: "pd.Series[object]") -> FeatureColumn | str:
+def _describe(name: str, column: Column) -> FeatureColumn | str:
     """The column as a feature, or why it is none."""
     present = column.dropna()
     if present.empty:
@@ -68,8 +68,10 @@ def _describe(name: str, column: "pd.Series[object]") -> FeatureColumn | str:
     return FeatureColumn(name=name, kind=kind, data_type=data_type)
 
 
-def _kind(present: "pd.Series[object]") -> FeatureKind:
-    if pd.api.types.is_bool_dtype(present) or (present.dtype == object and present.map(type).eq(bool).all()):
+def _kind(present: Column) -> FeatureKind:
+    if pd.api.types.is_bool_dtype(present) or (
+        present.dtype == object and all(isinstance(value, bool) for value in present)
+    ):
         return "boolean"
     if pd.api.types.is_datetime64_any_dtype(present):
         return "datetime"
@@ -87,7 +89,7 @@ def _kind(present: "pd.Series[object]") -> FeatureKind:
     return "category"
 
 
-def _unfit(name: str, kind: FeatureKind, column: "pd.Series[object]", present: "pd.Series[object]") -> str:
+def _unfit(name: str, kind: FeatureKind, column: Column, present: Column) -> str:
     """Why the column is no feature; empty where it is one."""
     distinct = present.nunique()
     if distinct == 1 and len(present) == len(column):
@@ -101,7 +103,7 @@ def _unfit(name: str, kind: FeatureKind, column: "pd.Series[object]", present: "
     return ""
 
 
-def _counts_rows(name: str, present: "pd.Series[object]", distinct: int) -> bool:
+def _counts_rows(name: str, present: Column, distinct: int) -> bool:
     """Whole numbers that are all different and called an id or one apart, or mostly different and called an id."""
     values = as_number(present)
     if len(values) < 20 or not np.all(np.mod(values, 1) == 0):

@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.automl.model import GroupMetrics
-from mlpipe_dagster.automl.preparation import MISSING, as_number, as_text
+from mlpipe_dagster.automl.preparation import MISSING, Column, as_number, as_text
 
 SMALL_GROUP = 30
 MOST_GROUPS = 12
@@ -41,7 +41,7 @@ MULTICLASS: dict[str, Rate] = {"accuracy": accuracy_score}
 REGRESSION: dict[str, Rate] = {"MAE": mean_absolute_error, "mean error": _mean_error}
 
 
-def group_labels(column: "pd.Series[object]") -> NDArray[np.object_]:
+def group_labels(column: Column) -> NDArray[np.object_]:
     """The group of each row: its value; a quarter of the range for numbers with more than 12 values.
 
     Rare values beyond the 11 most frequent share the group `(other)`.
@@ -83,7 +83,7 @@ def _group(column: str, group: str, row: "pd.Series[float]", truth: Values) -> G
     # fairlearn answers 0 where a rate has no row to be counted over; that is unknown, not zero
     counted_over = {"true positive rate": truth == 1, "false positive rate": truth == 0}
     values = {
-        str(name): float(value) if counted_over.get(str(name), truth == truth).any() else None
+        str(name): float(value) if counted_over.get(str(name), np.ones(1)).any() else None
         for name, value in row.items()
     }
     rows = len(truth)

@@ -29,7 +29,7 @@ class Outcome:
     @property
     def choice(self) -> NDArray[np.int64]:
         """Code of the most probable class of each row."""
-        return self.predicted.argmax(axis=1)
+        return np.asarray(self.predicted.argmax(axis=1))
 
 
 Metric = Callable[[Outcome, Floats], Floats]
@@ -38,7 +38,7 @@ Metric = Callable[[Outcome, Floats], Floats]
 def row_losses(outcome: Outcome) -> Floats:
     """Log loss (natural) or squared error of each row."""
     if outcome.predicted.ndim == 1:
-        return (outcome.truth - outcome.predicted) ** 2
+        return np.asarray((outcome.truth - outcome.predicted) ** 2)
     chosen = outcome.predicted[np.arange(len(outcome.truth)), outcome.truth.astype(np.int64)]
     return -np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0))
 
@@ -50,7 +50,7 @@ def loss(outcome: Outcome) -> float:
 
 
 def _mean(values: Floats, weights: Floats) -> Floats:
-    return weights @ values / weights.sum(axis=1)
+    return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 def _accuracy(outcome: Outcome, weights: Floats) -> Floats:
@@ -71,7 +71,7 @@ def _counts(outcome: Outcome, weights: Floats) -> tuple[Floats, Floats, Floats]:
 def _balanced_accuracy(outcome: Outcome, weights: Floats) -> Floats:
     hits, truths, _ = _counts(outcome, weights)
     with np.errstate(invalid="ignore"):
-        return np.nanmean(hits / truths, axis=1)
+        return np.asarray(np.nanmean(hits / truths, axis=1))
 
 
 def _f1(outcome: Outcome, weights: Floats) -> Floats:
@@ -90,7 +90,7 @@ def _auc(positive: NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
     down = np.add.reduceat(weights[:, order] * ~positive[order], ties, axis=1)
     below = np.cumsum(down, axis=1) - down
     with np.errstate(invalid="ignore"):
-        return (up * (below + down / 2)).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
+        return np.asarray((up * (below + down / 2)).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1)))
 
 
 def _roc_auc(outcome: Outcome, weights: Floats) -> Floats:
@@ -99,8 +99,7 @@ def _roc_auc(outcome: Outcome, weights: Floats) -> Floats:
         return _auc(outcome.truth == 1, outcome.predicted[:, 1], weights)
     present = [code for code in range(outcome.predicted.shape[1]) if (outcome.truth == code).any()]
     areas = [_auc(outcome.truth == code, outcome.predicted[:, code], weights) for code in present]
-    drawn = np.ma.masked_invalid(np.array(areas)).mean(axis=0)
-    return np.asarray(np.ma.filled(drawn, np.nan), dtype=np.float64)
+    return np.asarray(np.nanmean(areas, axis=0))
 
 
 def _rmse(outcome: Outcome, weights: Floats) -> Floats:

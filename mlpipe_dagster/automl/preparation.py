@@ -6,7 +6,7 @@ is decided in `columns.py`; the classes named in `artefacts.py` are the only one
 
 import re
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
@@ -22,15 +23,17 @@ from mlpipe_dagster.errors import ModelError
 
 Family = Literal["trees", "linear"]
 Floats = NDArray[np.float64]
+Column: TypeAlias = "pd.Series[Any]"  # pandas cannot say: of whatever type
 MISSING = "(missing)"
 MOST_ONE_HOT = 16
 """Categories with more values than this are encoded by the average target of each value (cross-fitted)."""
 MOST_CLASSES_FOR_AVERAGES = 10
 """Averages take one feature for each class; with more classes the most frequent values are one-hot encoded instead."""
-DATE_PARTS = ("year", "month", "day", "weekday", "hour", "days")
+DATE_PARTS = {"year": "year", "month": "month", "day": "day", "weekday": "day_of_week", "hour": "hour"}
+"""Part of a date and the name pandas has for it; the days since 1970 are added."""
 
 
-def as_number(column: "pd.Series[object]") -> Floats:
+def as_number(column: Column) -> Floats:
     """Numbers of any column as float64; what is no finite number becomes NaN."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
         values = column.to_numpy(dtype=np.float64)
@@ -48,14 +51,14 @@ def value_text(value: object) -> str:
     return str(value).strip() or MISSING
 
 
-def as_text(column: "pd.Series[object]") -> NDArray[np.object_]:
+def as_text(column: Column) -> NDArray[np.object_]:
     """Texts of any column; missing and blank values become `(missing)`."""
     codes, values = pd.factorize(column)
     texts = np.array([*(value_text(value) for value in values), MISSING], dtype=object)
     return texts[codes]
 
 
-def as_dates(column: "pd.Series[object]") -> "pd.Series[pd.Timestamp]":
+def as_dates(column: Column) -> Column:
     """Naive UTC timestamps of a column of dates or ISO texts; what is no date becomes NaT."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
         return column
@@ -67,7 +70,7 @@ _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no"})
 
 
-def as_truth(column: "pd.Series[object]") -> Floats:
+def as_truth(column: Column) -> Floats:
     """1 and 0 of a column of truth values; what is neither becomes NaN."""
     texts = as_text(column)
     values, inverse = np.unique(texts.astype(str), return_inverse=True)
@@ -75,26 +78,26 @@ def as_truth(column: "pd.Series[object]") -> Floats:
     return np.array(truth)[inverse]
 
 
-def _number(name: str, column: "pd.Series[object]") -> dict[str, object]:
+def _number(name: str, column: Column) -> dict[str, object]:
     return {name: as_number(column)}
 
 
-def _truth(name: str, column: "pd.Series[object]") -> dict[str, object]:
+def _truth(name: str, column: Column) -> dict[str, object]:
     return {name: as_truth(column)}
 
 
-def _category(name: str, column: "pd.Series[object]") -> dict[str, object]:
+def _category(name: str, column: Column) -> dict[str, object]:
     return {name: as_text(column)}
 
 
-def _date(name: str, column: "pd.Series[object]") -> dict[str, object]:
+def _date(name: str, column: Column) -> dict[str, object]:
     dates = as_dates(column)
-    parts = {part: getattr(dates.dt, part) for part in DATE_PARTS[:-1]}
+    parts = {part: getattr(dates.dt, attribute) for part, attribute in DATE_PARTS.items()}
     parts["days"] = (dates - pd.Timestamp(0)) / pd.Timedelta(days=1)
     return {f"{name}:{part}": values.to_numpy(dtype=np.float64) for part, values in parts.items()}
 
 
-_READERS: dict[str, Callable[[str, "pd.Series[object]"], dict[str, object]]] = {
+_READERS: dict[str, Callable[[str, Column], dict[str, object]]] = {
     "number": _number,
     "boolean": _truth,
     "category": _category,
@@ -149,9 +152,13 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist", sparse_output=False, max_categories=2 * MOST_ONE_HOT, min_frequency=2
     )
-    averages = TargetEncoder(random_state=seed, target_type="continuous" if classes == 0 else "auto")
+    crossed = KFold(5, shuffle=True, random_state=seed)
+    averages = TargetEncoder(cv=crossed, target_type="continuous" if classes == 0 else "auto")
     if family == "trees":
-        blocks: list[tuple[str, object, list[str]]] = [("numbers", "passthrough", numbers), ("averages", averages, many)]
+        blocks: list[tuple[str, object, list[str]]] = [
+            ("numbers", "passthrough", numbers),
+            ("averages", averages, many),
+        ]
     else:
         gaps = [name for name in numbers if typed[name].isna().any()]
         filled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())

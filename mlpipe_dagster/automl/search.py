@@ -4,7 +4,7 @@ Losses are compared on validation rows only. Which candidate is taken, and its l
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,30 +14,30 @@ from mlpipe_dagster.automl.algorithms import (
     EXTRA_TREES,
     LINEAR,
     Algorithm,
-    FitData,
     Fitted,
     Limits,
     Parameters,
     predict,
     vary,
 )
-from mlpipe_dagster.automl.bench import Bench, cells
+from mlpipe_dagster.automl.bench import Bench
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
 from mlpipe_dagster.automl.model import Trial
 
-PROBE_CELLS = 100_000
 LINEAR_SHARE = 0.15
-"""Of the budget, at most this for one linear candidate."""
+"""Of the budget, at most this for the linear baseline."""
 RACE_MARGIN = 1.08
 """After its first fold a candidate goes on only if its loss there is within 8 % of the best one's."""
 CONVERGED_AFTER = 40
 MOST_LINEAR = 8
 FOLLOW_BEST = 0.7
 SURVEY = 5
+OPENING_SHARE = 0.5
+"""Of the search time that is left, at most this for each of the first candidates, so that others get a try."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A trial with what is needed to compare and to finish it."""
 
@@ -68,18 +68,18 @@ class Search:
     threads: int
     progress: Callable[[Trial], None] | None = None
     candidates: list[Candidate] = field(default_factory=list)
-    linear_rows: int | None = None
-    """Rows a linear fit may use; None: all."""
 
     def best(self, *names: str) -> Candidate | None:
         """The finished candidate with the lowest loss, of the algorithms named (or any)."""
         finished = [c for c in self.candidates if c.outcome and (not names or c.algorithm.name in names)]
         return min(finished, key=lambda c: c.loss, default=None)
 
-    def try_out(self, algorithm: Algorithm, parameters: Parameters, seconds: float, baseline: bool = False) -> Candidate:
+    def try_out(
+        self, algorithm: Algorithm, parameters: Parameters, seconds: float, baseline: bool = False
+    ) -> Candidate:
         """Fit and validate one candidate within about `seconds`, and remember it."""
         leader = None if baseline else self.best()
-        candidate = self._validate(algorithm, parameters, time.monotonic() + seconds, leader)
+        candidate = self._validate(algorithm, parameters, seconds, leader)
         candidate = replace(candidate, trial=candidate.trial.model_copy(update={"baseline": baseline}))
         self.candidates.append(candidate)
         if self.progress:
@@ -87,29 +87,28 @@ class Search:
         return candidate
 
     def _validate(
-        self, algorithm: Algorithm, parameters: Parameters, ends_at: float, leader: Candidate | None
+        self, algorithm: Algorithm, parameters: Parameters, seconds: float, leader: Candidate | None
     ) -> Candidate:
         begun = time.monotonic()
+        folds = len(self.bench.folds)
+        a_fold = seconds / folds
         fits: list[Fitted] = []
         parts: list[Outcome] = []
-        slowest, note = 0.0, ""
-        for fold in range(len(self.bench.folds)):
+        slowest, abandoned = 0.0, ""
+        while len(parts) < folds and not abandoned:
             fit_begun = time.monotonic()
-            data = self._data(algorithm, fold)
-            fitted = algorithm.fit(parameters, data, Limits(ends_at, self.seed, self.threads))
-            parts.append(Outcome(_truth(data), predict(fitted.estimator, data.check_features)))
-            fits.append(fitted)
+            data = self.bench.data(algorithm.family, len(parts))
+            limits = Limits(begun + a_fold * (len(parts) + 1), self.seed, self.threads)
+            fits.append(algorithm.fit(parameters, data, limits))
+            parts.append(Outcome(data.truth_to_check(), predict(fits[-1].estimator, data.check_features)))
             slowest = max(slowest, time.monotonic() - fit_begun)
-            note = fitted.note or note
-            note = "cut short by the clock" if fitted.cut else note
-            unfinished = len(parts) < len(self.bench.folds)
-            if unfinished and leader and loss(parts[0]) > RACE_MARGIN * leader.first_loss:
-                note = f"abandoned after 1 of {len(self.bench.folds)} folds: too far behind"
-                break
-            if unfinished and leader and time.monotonic() > ends_at:
-                note = f"abandoned after {len(parts)} of {len(self.bench.folds)} folds: no time left"
-                break
-        joined = _join(parts)
+            abandoned = _why_abandon(parts, folds, begun + seconds, leader)
+        rounds = [fitted.rounds for fitted in fits if fitted.rounds]
+        mean_rounds = round(float(np.mean(rounds))) if rounds else None
+        first_loss = loss(parts[0])
+        if algorithm.staged and mean_rounds and len(parts) > 1:
+            parts = self._at_common_rounds(algorithm, fits, mean_rounds)
+        joined = Outcome(np.concatenate([p.truth for p in parts]), np.concatenate([p.predicted for p in parts]))
         trial = Trial(
             number=len(self.candidates) + 1,
             algorithm=algorithm.name,
@@ -118,68 +117,39 @@ class Search:
             loss=loss(joined),
             seconds=time.monotonic() - begun,
             finished_at=self.clock.elapsed(),
-            note=note,
+            note=abandoned or _fit_note(fits),
         )
-        rounds = [fitted.rounds for fitted in fits if fitted.rounds]
-        return Candidate(
-            trial,
-            algorithm,
-            round(float(np.mean(rounds))) if rounds else None,
-            fits[0],
-            loss(parts[0]),
-            slowest,
-            joined if len(parts) == len(self.bench.folds) else None,
-        )
+        outcome = None if abandoned else joined
+        return Candidate(trial, algorithm, mean_rounds, fits[0], first_loss, slowest, outcome)
 
-    def _data(self, algorithm: Algorithm, fold: int) -> FitData:
-        data = self.bench.data(algorithm.family, fold)
-        if algorithm is not LINEAR or self.linear_rows is None or self.linear_rows >= len(data.labels):
-            return data
-        return thin_data(data, self.linear_rows, self.seed)
+    def _at_common_rounds(self, algorithm: Algorithm, fits: list[Fitted], rounds: int) -> list[Outcome]:
+        """Each fold predicted with the mean rounds: every fold's own best rounds would flatter the candidate."""
+        data = [self.bench.data(algorithm.family, fold) for fold in range(len(fits))]
+        return [
+            Outcome(part.truth_to_check(), predict(fitted.estimator, part.check_features, rounds))
+            for part, fitted in zip(data, fits, strict=True)
+        ]
 
 
-def thin_data(data: FitData, most: int, seed: int) -> FitData:
-    """At most `most` random fitting rows, of every class at least one; the check rows stay."""
-    order = np.random.default_rng(seed).permutation(len(data.labels))
-    if data.labels.dtype.kind != "f":
-        _, first = np.unique(data.labels[order], return_index=True)
-        order = np.concatenate([order[first], np.delete(order, first)])
-    rows = order[: max(most, 1)]
-    if data.labels.dtype.kind != "f":
-        rows = order[: max(most, len(first))]
-    return replace(data, features=data.features[rows], labels=data.labels[rows])
+def _why_abandon(parts: list[Outcome], folds: int, ends_at: float, leader: Candidate | None) -> str:
+    """Why a candidate stops before its last fold; empty where it goes on. Without a leader every fold is done."""
+    if leader is None or len(parts) == folds:
+        return ""
+    if loss(parts[0]) > RACE_MARGIN * leader.first_loss:
+        return f"abandoned after {len(parts)} of {folds} folds: too far behind"
+    return f"abandoned after {len(parts)} of {folds} folds: no time left" if time.monotonic() > ends_at else ""
 
 
-def _truth(data: FitData) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    if data.check_truth is None:
-        raise ValueError("a fold without check rows")
-    return data.check_truth
-
-
-def _join(parts: list[Outcome]) -> Outcome:
-    return Outcome(np.concatenate([p.truth for p in parts]), np.concatenate([p.predicted for p in parts]))
+def _fit_note(fits: list[Fitted]) -> str:
+    if any(fitted.cut for fitted in fits):
+        return "cut short by the clock"
+    return next((fitted.note for fitted in fits if fitted.note), "")
 
 
 def run_baselines(search: Search) -> None:
-    """A constant guess and a linear model; the linear one on as many rows as 15 % of the budget allows."""
+    """A constant guess and a linear model; the linear one gets 15 % of the budget at most."""
     search.try_out(CONSTANT, CONSTANT.start, search.clock.left(), baseline=True)
-    search.linear_rows = _affordable_linear_rows(search)
-    search.try_out(LINEAR, LINEAR.start, search.clock.left(), baseline=True)
-
-
-def _affordable_linear_rows(search: Search) -> int | None:
-    """Rows for a linear fit, from the time that a small one takes: it cannot be stopped once it runs."""
-    data = search.bench.data("linear", 0)
-    total = cells(*data.features.shape, search.bench.classes)
-    if total <= 2 * PROBE_CELLS:
-        return None
-    few = max(100, PROBE_CELLS * len(data.labels) // total)
-    begun = time.monotonic()
-    LINEAR.fit(LINEAR.start, thin_data(data, few, search.seed), Limits(0, search.seed, search.threads))
-    a_row = (time.monotonic() - begun) / few
-    allowed = LINEAR_SHARE * search.clock.budget / len(search.bench.folds)
-    rows = max(few, int(allowed / (2 * a_row)))
-    return rows if rows < len(data.labels) else None
+    search.try_out(LINEAR, LINEAR.start, LINEAR_SHARE * search.clock.budget, baseline=True)
 
 
 def run_search(search: Search, reserve: Callable[[Candidate | None], float]) -> str:
@@ -192,7 +162,7 @@ def run_search(search: Search, reserve: Callable[[Candidate | None], float]) -> 
     for algorithm, parameters in _openings(search.boosting):
         if not _has_time(search, algorithm, reserve):
             return "stopped by the clock"
-        search.try_out(algorithm, parameters, search.clock.left() - reserve(search.best()))
+        search.try_out(algorithm, parameters, OPENING_SHARE * (search.clock.left() - reserve(search.best())))
     while since_better < CONVERGED_AFTER:
         algorithm = _next_algorithm(search, generator)
         if not _has_time(search, algorithm, reserve):
@@ -207,14 +177,14 @@ def run_search(search: Search, reserve: Callable[[Candidate | None], float]) -> 
     return f"stopped early: {CONVERGED_AFTER} trials in a row brought nothing better"
 
 
-def _openings(boosting: Algorithm) -> list[tuple[Algorithm, Mapping[str, float | int | str | bool | None]]]:
+def _openings(boosting: Algorithm) -> list[tuple[Algorithm, Parameters]]:
     leaves = "num_leaves" if "num_leaves" in boosting.start else "max_leaf_nodes"
-    careful = {**boosting.start, "learning_rate": 0.04, leaves: 5}
     return [
         (boosting, boosting.start),
         (LINEAR, {"C": 0.03}),
         (EXTRA_TREES, EXTRA_TREES.start),
-        (boosting, careful),
+        (boosting, {**boosting.start, leaves: 48}),
+        (boosting, {**boosting.start, "learning_rate": 0.05, leaves: 5}),
     ]
 
 

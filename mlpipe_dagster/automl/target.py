@@ -11,13 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlpipe_dagster.automl.model import TrainingSpec
-from mlpipe_dagster.automl.preparation import MISSING, as_number, as_text
+from mlpipe_dagster.automl.preparation import MISSING, Column, as_number, as_text
 from mlpipe_dagster.errors import ModelError, TargetError, TaskError
 from mlpipe_dagster.vocabulary import TaskKind
 
 MINIMUM_ROWS = 30
 MOST_CLASSES = 200
 TEST_SHARE = 0.2
+RARE = 5
 Rows = NDArray[np.int64]
 
 
@@ -37,6 +38,10 @@ class Target:
     def codes(self) -> NDArray[np.int64]:
         """Position of each row's class in `classes`."""
         return np.searchsorted(np.array(self.classes), self.values).astype(np.int64)
+
+    def truth(self) -> NDArray[np.float64]:
+        """What is predicted of each row, as a number: its value, or the position of its class."""
+        return self.codes().astype(np.float64) if self.classes else self.values.astype(np.float64)
 
 
 def require_columns(table: pd.DataFrame, spec: TrainingSpec) -> None:
@@ -64,7 +69,7 @@ def _nearest(name: str, names: list[str]) -> str:
     return f"Did you mean “{close[0]}”?" if close else f"Its columns are: {', '.join(names[:20])}."
 
 
-def read_target(column: "pd.Series[object]", spec: TrainingSpec) -> Target:
+def read_target(column: Column, spec: TrainingSpec) -> Target:
     """Rows that have a target, their values and classes.
 
     Raises
@@ -86,7 +91,7 @@ def read_target(column: "pd.Series[object]", spec: TrainingSpec) -> Target:
     return found
 
 
-def _regression(column: "pd.Series[object]", spec: TrainingSpec) -> Target:
+def _regression(column: Column, spec: TrainingSpec) -> Target:
     values = as_number(column)
     kept = np.flatnonzero(np.isfinite(values))
     unread = int(column.notna().sum()) - len(kept)
@@ -101,7 +106,7 @@ def _regression(column: "pd.Series[object]", spec: TrainingSpec) -> Target:
     return Target(kept, values[kept], (), spec.task, _dropped(len(column) - len(kept), spec.target))
 
 
-def _classification(column: "pd.Series[object]", spec: TrainingSpec) -> Target:
+def _classification(column: Column, spec: TrainingSpec) -> Target:
     texts = as_text(column)
     kept = np.flatnonzero(texts != MISSING)
     labels = texts[kept].astype(np.str_)
@@ -130,8 +135,8 @@ def _fitting_task(spec: TrainingSpec, classes: NDArray[np.str_]) -> TaskKind:
         )
     if len(classes) > MOST_CLASSES:
         raise TaskError(
-            f"“{spec.target}” has {len(classes)} different values, more than the {MOST_CLASSES} classes that can be told "
-            "apart. If they are measurements use regression; if they are names or keys choose another target."
+            f"“{spec.target}” has {len(classes)} different values, more than the {MOST_CLASSES} classes that can be "
+            "told apart. If they are measurements use regression; if they are names or keys choose another target."
         )
     return TaskKind.MULTICLASS
 
@@ -140,14 +145,15 @@ def _dropped(count: int, target: str) -> tuple[str, ...]:
     return (f"{count} row(s) without a usable value of “{target}” were left out.",) if count else ()
 
 
-def split_test(target: Target, seed: int) -> tuple[Rows, Rows]:
-    """Positions (in `target.rows`) of training and test rows: 20 % test, in proportion for each class.
+def split_test(target: Target, seed: int, most: int) -> tuple[Rows, Rows]:
+    """Positions (in `target.rows`) of training and test rows: 20 % test (`most` rows), in proportion for each class.
 
     Of a class with fewer than three rows all stay in training.
     """
     draw = np.random.default_rng(seed)
     groups = [np.flatnonzero(target.values == label) for label in target.classes] or [np.arange(len(target.values))]
-    test = [draw.permutation(group)[: int(len(group) * TEST_SHARE + 0.5)] for group in groups]
+    share = min(TEST_SHARE, most / len(target.values))
+    test = [draw.permutation(group)[: int(len(group) * share + 0.5)] for group in groups]
     held_out = np.sort(np.concatenate(test))
     return np.setdiff1d(np.arange(len(target.values)), held_out), held_out
 
@@ -170,10 +176,10 @@ def validation_folds(target: Target, training: Rows, folds: int, seed: int) -> l
     return [(everything[part != fold], everything[part == fold]) for fold in range(folds)]
 
 
-def rare_class_note(target: Target, training: Rows, folds: int) -> tuple[str, ...]:
+def rare_class_note(target: Target, training: Rows) -> tuple[str, ...]:
     """Says which classes have too few rows to be validated or tested; empty where there are none."""
     labels, counts = np.unique(target.values[training], return_counts=True)
-    rare = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < max(folds, 5)]
+    rare = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < RARE]
     if not target.classes or not rare:
         return ()
-    return (f"Classes with very few training rows: {', '.join(rare)}. They are learnt but hardly checked.",)
+    return (f"Classes with very few training rows: {', '.join(rare)}. They are learnt, but not or hardly checked.",)

@@ -100,10 +100,8 @@ def label_groups(table: Table, column: str, kind: str) -> Labels:
 def label_values(table: Table, column: str) -> Labels:
     """One name for each value, most frequent first; beyond the 20 largest, the others together."""
     text = text_of(table, column)
-    found = table.rows(
-        f"{text} AS name, count(*) AS rows",
-        f"GROUP BY name HAVING name IS NOT NULL ORDER BY rows DESC, name LIMIT {LARGEST + 1}",
-    )
+    kept = f"WHERE ({text}) IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {LARGEST + 1}"
+    found = table.rows(f"{text}, count(*)", kept)
     names = tuple(name for name, _ in found[:LARGEST])
     position = f"list_position(?, {text}) - 1"
     if len(found) <= LARGEST:
@@ -134,7 +132,7 @@ def _bands(table: Table, number: str, kind: str) -> Labels | None:
 def count_labels(table: Table, labels: Labels) -> IntArray:
     """Rows of each name; what is left of all rows has no value."""
     counts = np.zeros(len(labels.names), dtype=np.int64)
-    for position, rows in table.rows(f"{labels.position} AS p, count(*)", "GROUP BY p", labels.parameters):
+    for position, rows in table.rows(f"{labels.position}, count(*)", "GROUP BY 1", labels.parameters):
         if position is not None:
             counts[position] = rows
     return counts
@@ -143,8 +141,8 @@ def count_labels(table: Table, labels: Labels) -> IntArray:
 def count_cross(table: Table, groups: Labels, classes: Labels) -> IntArray:
     """Rows by group and class, (groups, classes); rows without a value in either are left out."""
     counts = np.zeros((len(groups.names), len(classes.names)), dtype=np.int64)
-    select = f"{groups.position} AS g, {classes.position} AS c, count(*)"
-    for group, outcome, rows in table.rows(select, "GROUP BY g, c", (*groups.parameters, *classes.parameters)):
+    select = f"{groups.position}, {classes.position}, count(*)"
+    for group, outcome, rows in table.rows(select, "GROUP BY 1, 2", (*groups.parameters, *classes.parameters)):
         if group is not None and outcome is not None:
             counts[group, outcome] = rows
     return counts
@@ -152,9 +150,7 @@ def count_cross(table: Table, groups: Labels, classes: Labels) -> IntArray:
 
 def choose_edges(table: Table, number: str) -> tuple[list[float], bool]:
     """Upper edges of cells of a number, and whether each cell is one exact value: else they are 1,000 quantiles."""
-    edges = [
-        value for (value,) in table.rows(f"DISTINCT {number} AS v", f"ORDER BY v NULLS LAST LIMIT {MOST_CELLS + 2}")
-    ]
+    edges = [value for (value,) in table.rows(f"DISTINCT {number}", f"ORDER BY 1 NULLS LAST LIMIT {MOST_CELLS + 2}")]
     exact = [value for value in edges if value is not None]
     if len(exact) <= MOST_CELLS:
         return exact, True
@@ -166,8 +162,8 @@ def count_cells(table: Table, groups: Labels, number: str, edges: Sequence[float
     """Rows by group and cell of a number, (groups, cells)."""
     counts = np.zeros((len(groups.names), len(edges)), dtype=np.int64)
     cells = {edge: index for index, edge in enumerate(edges)}
-    select = f"{groups.position} AS g, histogram({number}, ?)"
-    for group, histogram in table.rows(select, "GROUP BY g", (*groups.parameters, list(edges))):
+    select = f"{groups.position}, histogram({number}, ?)"
+    for group, histogram in table.rows(select, "GROUP BY 1", (*groups.parameters, list(edges))):
         for edge, rows in (histogram or {}).items() if group is not None else ():
             if rows:
                 counts[group, cells[edge]] += rows
@@ -177,8 +173,8 @@ def count_cells(table: Table, groups: Labels, number: str, edges: Sequence[float
 def moments_by(table: Table, groups: Labels, number: str) -> list[Moments | None]:
     """Count, mean and deviation of a number in each group; None where a group has no value."""
     found: list[Moments | None] = [None] * len(groups.names)
-    select = f"{groups.position} AS g, count({number}), avg({number}), stddev_samp({number})"
-    for group, count, mean, deviation in table.rows(select, "GROUP BY g", groups.parameters):
+    select = f"{groups.position}, count({number}), avg({number}), stddev_samp({number})"
+    for group, count, mean, deviation in table.rows(select, "GROUP BY 1", groups.parameters):
         if group is not None and count:
             found[group] = Moments(count, mean, deviation or 0.0)
     return found

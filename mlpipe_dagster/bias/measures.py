@@ -6,7 +6,7 @@ Functions of counts only; `measure.py` chooses the pairs.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -38,6 +38,17 @@ class Side:
     def known(self) -> int:
         """Rows with a known target."""
         return int(self.counts.sum())
+
+
+def joined(sides: Sequence[Side]) -> Side:
+    """Several groups as one side."""
+    moments = [side.moments for side in sides if side.moments]
+    return Side(
+        size=sum(side.size for side in sides),
+        counts=np.sum([side.counts for side in sides], axis=0),
+        drawn=np.sum([side.drawn for side in sides], axis=0),
+        moments=intervals.combined(moments) if moments else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -157,8 +168,11 @@ def _divergence(
             return Estimate(None, note="Infinite: an outcome of the group compared with never occurs in this group.")
         drawn = function(a.drawn / a.known, d.drawn / d.known)
         alike = pair.distribution_p >= 1 - intervals.CONFIDENCE
-        low, high = intervals.basic_bootstrap(value, drawn, upper, root=root, alike=alike)
-        return Estimate(value, low, high, f"basic bootstrap, {len(drawn):,} multinomial resamples")
+        low, high = intervals.bootstrap(value, drawn, upper, root=root, alike=alike)
+        method = f"bootstrap, {len(drawn):,} resamples"
+        if not math.isfinite(high):
+            return Estimate(value, low, None, method, "No upper end: in some resamples it is infinite.")
+        return Estimate(value, low, high, method)
 
     return estimate
 

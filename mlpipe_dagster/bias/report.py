@@ -78,7 +78,7 @@ class OutcomeTest(_Frozen):
     method: str
     p_value: FiniteFloat
     p_adjusted: FiniteFloat
-    """Holm's correction over all tests of the report."""
+    """Holm's correction over all tests of the report with the same `versus`."""
 
 
 class FeatureBias(_Frozen):

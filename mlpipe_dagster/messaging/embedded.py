@@ -21,7 +21,7 @@ from mlpipe_dagster.messaging.connection import Connection
 
 HOST = "127.0.0.1"
 START_SECONDS = 10.0
-STOP_SECONDS = 3.0
+STOP_SECONDS = 1.0
 PORTS_TRIED = 200
 
 
@@ -86,7 +86,7 @@ class EmbeddedBroker:
         raise BrokerUnavailable(f"the embedded broker at {self.address} does not answer{self._log_hint()}")
 
     def stop(self) -> None:
-        """End the process: asked first, killed after 3 s. What the broker held is gone."""
+        """End the process: asked first, killed after 1 s. What the broker held is gone."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()

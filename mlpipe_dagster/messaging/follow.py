@@ -16,7 +16,6 @@ from mlpipe_dagster.messaging.topics import describe
 
 CHECK_SECONDS = 1.0
 LOCATE_SECONDS = 4.0
-RECORDS_AT_ONCE = 500
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class Follower:
         if self._consumer is None:
             self._consumer = LogConsumer(self._connection)
             self._consumer.start(self._positions)
-        fetched = self._consumer.poll(RECORDS_AT_ONCE)
+        fetched = self._consumer.poll()
         for moved in fetched.moved:
             log.warning(moved.note)
             self._positions[moved.topic, moved.partition] = moved.now
@@ -116,7 +115,7 @@ class Follower:
             consumer.start(self._positions)
             give_up_at = time.monotonic() + LOCATE_SECONDS
             while time.monotonic() < give_up_at:
-                consumer.poll(1)
+                consumer.poll()
                 ends = {place: consumer.high_water(*place) for place in self._positions}
                 known = {place: end for place, end in ends.items() if end is not None}
                 if len(known) == len(ends):

@@ -15,6 +15,11 @@ from mlpipe_dagster.messaging.connection import REQUEST_SECONDS, Connection
 from mlpipe_dagster.messaging.records import Record
 
 POLL_SECONDS = 0.05  # an embedded broker does not wake a waiting fetch; a longer one would delay newcomers too
+PARTITION_BYTES = 256 * 1024  # of one fetch; a larger record comes alone
+# kafka-python 3.0.12 never fetches again from a partition that is paused while a part of its fetch is undelivered: every
+# poll must take all that was fetched
+EVERYTHING = 1_000_000
+
 Partition = tuple[str, int]
 
 
@@ -59,6 +64,7 @@ class LogConsumer:
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=int(POLL_SECONDS * 1000),
+            max_partition_fetch_bytes=PARTITION_BYTES,
         )
 
     def start(self, positions: Mapping[Partition, int]) -> None:
@@ -77,10 +83,10 @@ class LogConsumer:
             self._kafka.pause(*idle)
             self._running -= idle
 
-    def poll(self, limit: int) -> Fetched:
-        """Wait a moment for at most `limit` records. Raises KafkaError, but is just empty while a broker is down."""
+    def poll(self) -> Fetched:
+        """Wait a moment for records; some hundreds at most. Raises KafkaError, but is just empty while a broker is down."""
         try:
-            fetched = self._kafka.poll(timeout_ms=int(POLL_SECONDS * 1000), max_records=limit)
+            fetched = self._kafka.poll(timeout_ms=int(POLL_SECONDS * 1000), max_records=EVERYTHING)
         except OffsetOutOfRangeError as error:
             return Fetched({}, tuple(self._moved(partition, offset) for partition, offset in error.args[0].items()))
         except LogTruncationError as error:

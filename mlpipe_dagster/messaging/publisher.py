@@ -30,9 +30,8 @@ class _Null:
     """Stands for a null value: kafka-python refuses a record with neither key nor value, Kafka does not."""
 
 
-class _ValueSerializer:
-    def serialize(self, _topic: str, _headers: object, value: bytes | _Null) -> bytes | None:
-        return None if isinstance(value, _Null) else value
+def _serialized(value: bytes | _Null) -> bytes | None:
+    return None if isinstance(value, _Null) else value
 
 
 class Publisher:
@@ -136,7 +135,7 @@ class Publisher:
                 delivery_timeout_ms=int(DELIVERY_SECONDS * 1000),
                 max_block_ms=int(METADATA_SECONDS * 1000),
                 max_request_size=self._connection.max_message_bytes + DEAD_LETTER_HEADROOM,
-                value_serializer=_ValueSerializer(),
+                value_serializer=_serialized,
             )
         return self._producer
 

@@ -5,7 +5,8 @@ by records, by an error, by silence that was verified. Threads and waiting live 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from kafka import TopicPartition
 
@@ -51,7 +52,7 @@ class Rounds:
         if not located:
             return
         consumer = self._placed(located)
-        fetched = consumer.poll(min(ticket.limit for ticket in located.values()))
+        fetched = consumer.poll()
         if fetched.records and not self._same_logs(located):
             return
         self._hand_out(located, fetched, consumer)
@@ -113,7 +114,7 @@ class Rounds:
             if moved.topic in tickets:
                 tickets[moved.topic].move(moved)
         for topic, ticket in tickets.items():
-            found = [record for (name, _), records in fetched.records.items() if name == topic for record in records]
+            found = _fair([records for (name, _), records in fetched.records.items() if name == topic], ticket.limit)
             if found:
                 self._settle(ticket, found, consumer)
             elif not self._restarted_short_log(ticket, consumer) and time.monotonic() >= ticket.deadline:
@@ -162,3 +163,9 @@ class Rounds:
         """Close the connections."""
         self.reopen()
         self._admin.close()
+
+
+def _fair(partitions: Sequence[Sequence[Record]], limit: int) -> list[Record]:
+    """At most `limit` records, the first of each partition before the second of any; the rest is fetched again."""
+    turns = zip_longest(*partitions)
+    return [record for turn in turns for record in turn if record is not None][:limit]

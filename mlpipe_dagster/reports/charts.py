@@ -92,12 +92,17 @@ def line_chart(
     x_label: str = "",
     y_label: str = "",
     diagonal: bool = False,
+    written: Callable[[float], str] = number_text,
 ) -> Markup:
-    """Lines told apart by dashes, with a legend above where there are several; `diagonal` adds y = x for comparison."""
+    """Lines told apart by dashes, with a legend above where there are several.
+
+    `diagonal` adds y = x for comparison; `written` is how the values of x are written.
+    """
     points = [point for line in lines for point in line.points if math.isfinite(point[0]) and math.isfinite(point[1])]
     if not points:
         return _svg(20, title, "No values.", [_anchored("No values", 30.0, 14)])
-    top = 22.0 + (16.0 * len(lines) if len(lines) > 1 else 0.0)
+    rows = len(lines) if len(lines) > 1 else 0
+    top = (22.0 if y_label else 8.0) + 16.0 * rows
     floor = top + 130.0
     lowest, highest = min(y for _, y in points), max(y for _, y in points)
     ticks = _ticks(lowest, highest)
@@ -106,7 +111,7 @@ def line_chart(
     y = _scale(ticks[0], ticks[-1], floor, top)
     parts = [_text(y_label, 2, 12, "var(--quiet, #525c66)", size=_SMALL)]
     parts += [_tick(tick, y(tick), left) for tick in ticks]
-    parts += [_anchored(number_text(value), x(value), floor + 15) for value in _x_ticks(points)]
+    parts += [_anchored(written(value), x(value), floor + 15) for value in _x_ticks(points)]
     parts.append(
         _text(shortened(x_label, WIDTH - left, _SMALL), (left + WIDTH) / 2, floor + 30, anchor="middle", size=_SMALL)
     )

@@ -6,7 +6,9 @@ What the pages say is decided in the modules that render them; drawings are in `
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from mlpipe_dagster.bias.labels import outcome_label
 from mlpipe_dagster.reports.wording import frequency_text, list_text, number_text, percent_text, printable, signed_text
 from mlpipe_dagster.vocabulary import Level
 
@@ -30,10 +32,22 @@ def environment() -> Environment:
         frequency=frequency_text,
         listed=list_text,
         printable=printable,
+        quoted=quoted,
+        outcome=outcome,
         linkable=linkable,
     )
     made.globals["level_titles"] = {str(level): title for level, title in LEVEL_TITLES.items()}
     return made
+
+
+def quoted(name: str) -> Markup:
+    """A name from the data in quotation marks, kept from turning the writing direction of the sentence around it."""
+    return Markup("“<bdi>{}</bdi>”").format(printable(name))
+
+
+def outcome(name: str, target: str) -> Markup:
+    """A class in quotation marks, with the target where the class is a bare number, yes or no: `Survived = 1`."""
+    return quoted(outcome_label(target, name))
 
 
 def render(template: str, **context: object) -> str:

@@ -77,14 +77,16 @@ def _first_record(clean: Path, delimiter: str) -> tuple[int, list[str]]:
     raise TableError("The file is empty. Upload a table with a header line and at least one row.")
 
 
-def _reader(
-    clean: Path, delimiter: str, width: int, skip: int, header: bool, ragged: _Ragged
-) -> pv.CSVStreamingReader:
+def _reader(clean: Path, delimiter: str, width: int, skip: int, header: bool, ragged: _Ragged) -> pv.CSVStreamingReader:
     keys = [f"c{index}" for index in range(width)]
     return pv.open_csv(
         clean,
         read_options=pv.ReadOptions(
-            column_names=keys, skip_rows=skip, skip_rows_after_names=int(header), block_size=BLOCK_BYTES, use_threads=False
+            column_names=keys,
+            skip_rows=skip,
+            skip_rows_after_names=int(header),
+            block_size=BLOCK_BYTES,
+            use_threads=False,
         ),
         parse_options=pv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=width == 1, invalid_row_handler=ragged
@@ -112,7 +114,9 @@ def _check_quotes(clean: Path, last_value: str, ragged: _Ragged) -> None:
     with clean.open("rb") as file:
         file.seek(-min(2, clean.stat().st_size), 2)
         closed = file.read().startswith(b'"')
-    swallowed = last_value.endswith("\n") or (ragged.last_text.rstrip("\n").count("\n") and ragged.last_text.count('"') % 2)
+    swallowed = last_value.endswith("\n") or (
+        ragged.last_text.rstrip("\n").count("\n") and ragged.last_text.count('"') % 2
+    )
     if swallowed and not closed:
         raise _unclosed(clean)
 
@@ -123,7 +127,9 @@ def _unclosed(clean: Path) -> TableError:
         for number, line in enumerate(file, start=1):
             if line.count(b'"') % 2:
                 opened, inside = (opened if inside else number), not inside
-    return TableError(f'A quote (") opened on line {opened:,} is never closed. Close or remove it and upload the file again.')
+    return TableError(
+        f'A quote (") opened on line {opened:,} is never closed. Close or remove it and upload the file again.'
+    )
 
 
 def _check_ragged(clean: Path, rows: int, width: int, skip: int, ragged: _Ragged) -> None:

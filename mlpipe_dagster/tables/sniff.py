@@ -7,7 +7,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal, cast
+from typing import Literal
 
 from mlpipe_dagster.errors import TableError
 from mlpipe_dagster.tables.dialect import find_delimiter, has_header, records
@@ -129,7 +129,7 @@ def _inside_zip(path: Path) -> TableFormat:
 def _named_type(filename: str) -> FileType:
     name = PurePath(filename.lower())
     suffix = PurePath(name.stem).suffix if name.suffix in (".gz", ".gzip", ".zst", ".zstd") else name.suffix
-    return EXTENSIONS.get(suffix, cast("FileType", "other"))
+    return EXTENSIONS.get(suffix, "other")
 
 
 def _has_mark(head: bytes, mark: bytes, encoding: str | None) -> bool:

@@ -12,13 +12,16 @@ from typing import Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlpipe_dagster.errors import TableError
+from mlpipe_dagster.tables.dialect import MISSING_WORDS
 from mlpipe_dagster.tables.duck import literal, quote
 
 SLICE_COLUMNS = 1000
 WHITESPACE = " \t\r\n\v\f\u00a0\ufeff"
+MISSING_SET = pa.array(MISSING_WORDS)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class SourceColumn:
     expression: str
     type: str
     untyped: bool = False
+    words: bool = False
+    """Blank text or words such as NA were read as missing."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Source:
 
     slices: tuple[Slice, ...]
     notes: tuple[str, ...] = ()
+    rows: int | None = None
+    """Known where the rows were spooled."""
 
 
 def column_names(raw: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
@@ -76,11 +83,13 @@ def listed(items: Sequence[str], most: int = 5) -> str:
 
 @dataclass
 class TextParts:
-    """Rows of text spooled to Parquet files of at most 1,000 columns each; the types come later."""
+    """Rows of text spooled to Parquet files of at most 1,000 columns each, missing values as nulls; the types come later."""
 
     folder: Path
     width: int
     rows: int = 0
+    words: set[int] = field(default_factory=set)
+    """Positions of the columns in which blank text or a word for "missing" became null."""
     _writers: list[pq.ParquetWriter] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -95,8 +104,9 @@ class TextParts:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append a batch of `width` string columns."""
+        present = [self._present(position, column) for position, column in enumerate(batch.columns)]
         for writer, start in zip(self._writers, range(0, self.width, SLICE_COLUMNS), strict=True):
-            part = batch.columns[start : start + SLICE_COLUMNS]
+            part = present[start : start + SLICE_COLUMNS]
             writer.write_batch(pa.RecordBatch.from_arrays(part, schema=writer.schema))
         self.rows += batch.num_rows
 
@@ -105,11 +115,20 @@ class TextParts:
         slices = (
             Slice(
                 f"read_parquet({literal(str(self._path(start)))})",
-                tuple(SourceColumn(names[index], f"c{index}", "VARCHAR", untyped=True) for index in self._slice(start)),
+                tuple(
+                    SourceColumn(names[index], f"c{index}", "VARCHAR", untyped=True, words=index in self.words)
+                    for index in self._slice(start)
+                ),
             )
             for start in range(0, self.width, SLICE_COLUMNS)
         )
-        return Source(tuple(slices), notes)
+        return Source(tuple(slices), notes, self.rows)
+
+    def _present(self, position: int, column: pa.StringArray) -> pa.StringArray:
+        missing = pc.is_in(pc.utf8_trim(column, WHITESPACE), MISSING_SET)
+        if position not in self.words and pc.any(pc.and_(missing, pc.not_equal(column, ""))).as_py():
+            self.words.add(position)
+        return pc.if_else(missing, None, column)
 
     def _slice(self, start: int) -> range:
         return range(start, min(start + SLICE_COLUMNS, self.width))
@@ -152,9 +171,7 @@ def unreadable(kind: str, error: Exception) -> TableError:
     return TableError(f"The {kind} file is damaged or incomplete and cannot be read ({reason}). Export it again.{hint}")
 
 
-def _described(
-    connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str] | None, kind: str
-) -> Source:
+def _described(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str] | None, kind: str) -> Source:
     try:
         described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     except duckdb.Error as error:
@@ -188,10 +205,18 @@ def _flattened(found: str, name: str, kind: str, untyped: bool) -> list[SourceCo
 
 def _leaf(expression: str, name: str, kind: str, untyped: bool) -> SourceColumn:
     if kind == "JSON":
-        return SourceColumn(name, f"json_extract_string({expression}, '$')", "VARCHAR", untyped=True)
+        return SourceColumn(name, present_text(f"json_extract_string({expression}, '$')"), "VARCHAR", untyped=True)
     if kind.endswith("]") or kind.startswith(("STRUCT(", "MAP(", "UNION(")):
         return SourceColumn(name, f"to_json({expression})::VARCHAR", "VARCHAR")
-    return SourceColumn(name, expression, kind, untyped and kind == "VARCHAR")
+    if untyped and kind == "VARCHAR":
+        return SourceColumn(name, present_text(expression), kind, untyped=True)
+    return SourceColumn(name, expression, kind)
+
+
+def present_text(expression: str) -> str:
+    """SQL of a text that is NULL where it is blank or a word for "missing"."""
+    words = ", ".join(literal(word) for word in MISSING_WORDS)
+    return f"CASE WHEN trim({expression}, {literal(WHITESPACE)}) NOT IN ({words}) THEN {expression} END"
 
 
 def _nesting_notes(described: Sequence[Sequence[object]]) -> tuple[str, ...]:

@@ -20,7 +20,17 @@ from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.source import Source, TextParts, column_names, unreadable
 
 BATCH_ROWS = 2_000
-DAMAGE = (zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError, OSError, EOFError, ParseError, InvalidFileException)
+DAMAGE = (
+    zipfile.BadZipFile,
+    KeyError,
+    ValueError,
+    TypeError,
+    IndexError,
+    OSError,
+    EOFError,
+    ParseError,
+    InvalidFileException,
+)
 """What openpyxl raises for damaged workbooks (there is no exception of its own for most of it)."""
 
 
@@ -93,7 +103,9 @@ def _text(value: object) -> str:
 def _batch(rows: Sequence[list[str]], width: int) -> pa.RecordBatch:
     longest = max(map(len, rows))
     if longest > width:
-        raise TableError(f"A row of the first sheet has {longest:,} cells where the header has {width:,}. Name every column.")
+        raise TableError(
+            f"A row of the first sheet has {longest:,} cells where the header has {width:,}. Name every column."
+        )
     padded = (row + [""] * (width - len(row)) for row in rows)
     arrays = [pa.array(column, pa.string()) for column in zip(*padded, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, names=[f"c{index}" for index in range(width)])

@@ -109,9 +109,16 @@ def _add_version(session: Session, upload: Upload, path: str) -> DatasetVersion:
 
 def _new_key(session: Session, user_id: str, dataset_id: str) -> DatasetKey:
     taken = session.scalar(select(DatasetKey.user_id).where(DatasetKey.partition_key == dataset_id))
-    partition_key = f"{dataset_id}~{user_id}" if taken else dataset_id
+    partition_key = _partition_safe(f"{dataset_id}~{user_id}" if taken else dataset_id)
     key = DatasetKey(user_id=user_id, dataset_id=dataset_id, partition_key=partition_key, last_version=0)
     session.add(key)
+    return key
+
+
+def _partition_safe(key: str) -> str:
+    """Dagster refuses three dots in a partition key; ids hold no tilde, so this keeps keys apart."""
+    while "..." in key:
+        key = key.replace("...", ".~.")
     return key
 
 

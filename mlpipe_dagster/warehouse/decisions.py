@@ -58,7 +58,7 @@ def decide_record(session: Session, warehouse: Warehouse, arrived: Arrived) -> s
         cause=arrived.cause,
         causation_id=arrived.causation_id,
         correlation_id=arrived.record.headers.get("ce_correlationid") or (version.correlation_id if version else None),
-        record_key=arrived.record.key.decode() if arrived.record.key else None,
+        record_key=arrived.record.key.decode("utf-8", "replace") if arrived.record.key else None,
     )
     outcome = _outcome(session, warehouse, arrived, owner, version)
     topic = arrived.record.topic

@@ -1,4 +1,4 @@
-"""How a stage ends for good without a result: row, pipeline, `pipeline.failed` and a notification, all in one transaction.
+"""How a stage ends for good without a result: row, pipeline, `pipeline.failed` and a notice, all in one transaction.
 
 Who finds that it failed (a run, the sweep, the outbox) is their business.
 """

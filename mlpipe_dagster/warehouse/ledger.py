@@ -53,8 +53,12 @@ class Arrived:
 
     @property
     def at(self) -> datetime:
-        """When the broker stored it, naive UTC."""
-        return datetime.fromtimestamp(self.record.timestamp / 1000, UTC).replace(tzinfo=None)
+        """When it was stored, naive UTC; never later than now, whatever a producer's clock says."""
+        try:
+            stored = datetime.fromtimestamp(self.record.timestamp / 1000, UTC).replace(tzinfo=None)
+        except (OverflowError, ValueError, OSError):  # a timestamp no calendar knows
+            return clock.now()
+        return min(stored, clock.now())
 
     def owner(self, session: Session) -> Owner:
         """User, dataset and the version meant: the header's, else the latest; None for an unknown dataset."""

@@ -194,9 +194,10 @@ def depth(session: Session) -> int:
 def send_again(session: Session, settings: Settings, topic_ids: dict[str, str]) -> int:
     """Make due again what was acknowledged and not acted on, where the reader of its topic can no longer meet it.
 
-    Not acted on: a trigger or upload without a ledger row (or decision), a result without a decision. The reader cannot
-    meet it when it is past the offset, reads a topic of another id, or has been idle at the log's end. A trigger that an open row
-    of a foreign player answers for goes again only to a topic of another id: its broker came back empty.
+    Not acted on: a trigger or upload without a ledger row (or decision), a result without a decision. The reader
+    cannot meet it when it is past the offset, reads a topic of another id, or has been idle at the log's end. A trigger
+    that an open row of a foreign player answers for goes again only to a topic of another id: its broker came back
+    empty.
     """
     count = 0
     for topic in contracts_by_topic(settings):

@@ -4,6 +4,7 @@ Nothing is averaged or worded here. References: Lundberg and Lee 2017 (SHAP), Lu
 Štrumbelj and Kononenko 2014 (sampled permutations).
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -126,14 +127,17 @@ def transformed(estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[str])
     ModelError
         The number of features is not the number of `origins`.
     """
-    steps: Any = estimator[:-1]
-    features = steps.transform(rows) if len(estimator.steps) > 1 else rows
-    dense = np.asarray(features.toarray() if issparse(features) else features, dtype=np.float64)
+    features = estimator[:-1].transform(rows) if len(estimator.steps) > 1 else rows
+    dense = np.asarray(_dense(features), dtype=np.float64)
     if dense.shape[1] != len(origins):
         raise ModelError(
             f"The model yields {dense.shape[1]} features, but {len(origins)} are described: it cannot be explained."
         )
     return dense
+
+
+def _dense(features: Any) -> Any:
+    return features.toarray() if issparse(features) else features
 
 
 def chance_or_value(estimator: Pipeline) -> tuple[Output, str]:
@@ -225,7 +229,9 @@ def _explain_trees(estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[st
     kept = _sampled(rows, affordable, 0)
     output, scale = _tree_output(estimator, origins)
     explainer: Any = shap.TreeExplainer(final, feature_perturbation="tree_path_dependent")
-    values = explainer.shap_values(transformed(estimator, kept, origins), check_additivity=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "LightGBM binary classifier with TreeExplainer")  # read as what it is below
+        values = explainer.shap_values(transformed(estimator, kept, origins), check_additivity=False)
     base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
     made = Attribution(_features(values), base, output(kept), kept, tuple(origins), scale, _TREES, output)
     return _by_column(made)

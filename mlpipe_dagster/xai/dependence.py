@@ -45,7 +45,9 @@ def _dependence(subject: Subject, rows: pd.DataFrame, name: str, at: int | None)
         asked = predicted if at is None else predicted[:, at]
         points.append(_point(shown(column.iloc[place]), None if numbers is None else float(numbers[place]), asked))
     output = subject.model.spec.target if at is None else subject.classes[at]
-    return Dependence(column=name, output=output, numeric=numbers is not None, points=tuple(points))
+    return Dependence(
+        column=name, kind=subject.kinds[name], output=output, numeric=numbers is not None, points=tuple(points)
+    )
 
 
 def _point(value: str, position: float | None, asked: Floats) -> DependencePoint:
@@ -71,15 +73,3 @@ def grid_positions(column: Column, numbers: Floats | None) -> list[int]:
     texts = pd.Series([shown(value) for value in column])
     frequent = texts.value_counts().index[:VALUES]
     return [int(np.argmax(texts.to_numpy() == text)) for text in frequent]
-
-
-def _point(
-    subject: Subject, rows: pd.DataFrame, name: str, value: Column, position: float | None, at: int | None
-) -> DependencePoint:
-    same = value.take(np.zeros(len(rows), dtype=np.intp)).set_axis(rows.index)
-    predicted = answers(subject.model, rows.assign(**{name: same}))
-    asked = predicted if at is None else predicted[:, at]
-    low, high = np.percentile(asked, [10, 90])
-    return DependencePoint(
-        value=shown(value.iloc[0]), position=position, average=float(asked.mean()), low=float(low), high=float(high)
-    )

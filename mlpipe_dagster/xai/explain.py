@@ -5,6 +5,7 @@
 """
 
 import platform
+from collections import Counter
 from collections.abc import Collection
 from importlib.metadata import version
 
@@ -14,7 +15,7 @@ from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai import lime, performance
+from mlpipe_dagster.xai import lime, performance, summary
 from mlpipe_dagster.xai.attribution import Attribution, attribute
 from mlpipe_dagster.xai.dependence import dependences
 from mlpipe_dagster.xai.explanation import DataExplanation, Method, ModelExplanation
@@ -26,7 +27,6 @@ from mlpipe_dagster.xai.importance import (
 )
 from mlpipe_dagster.xai.local import counterfactual, local_explanations, output_name
 from mlpipe_dagster.xai.subject import Subject, subject
-from mlpipe_dagster.xai.summary import summarise
 
 DEPENDENCE_COLUMNS = 6
 _LIBRARIES = ("shap", "scikit-learn", "lightgbm", "numpy", "pandas")
@@ -69,7 +69,7 @@ def explain_model(
         scores=performance.scores(model),
         right=right,
         right_share=None if right is None else right / len(asked.test),
-        guess_share=performance.guess_share(asked) if counted else None,
+        guess_right=performance.guess_right(asked) if counted else None,
         columns=columns,
         unused_columns=tuple(str(name) for name in table.columns if name not in {*names, model.spec.target}),
         dependence=dependences(asked, names[:DEPENDENCE_COLUMNS]),
@@ -122,5 +122,35 @@ def _limits(asked: Subject, attribution: Attribution) -> tuple[str, ...]:
 def explain_data(
     profile: Profile, *, target: str | None, task: TaskKind | None, bias: BiasReport | None
 ) -> DataExplanation:
-    """Explain a table: what it holds, what is missing, what is suspicious, and what `bias` found, where it was measured."""
-    return summarise(profile, target=target, task=task, bias=bias)
+    """Explain a table: contents, gaps, target, suspicious columns, and what `bias` found, where it was measured."""
+    rows, columns = profile.row_count, profile.columns
+    missing, cells = sum(column.missing for column in columns), rows * len(columns)
+    aim = profile.column(target) if target else None
+    values = summary.target_values(aim, task)
+    known = rows - aim.missing if aim else 0
+    sizes = [count for _, count in values]
+    return DataExplanation(
+        target=target,
+        task=task,
+        row_count=rows,
+        column_count=len(columns),
+        duplicate_rows=profile.duplicate_rows,
+        duplicate_share=profile.duplicate_rows / max(rows, 1),
+        cells=cells,
+        missing_cells=missing,
+        missing_share=missing / max(cells, 1),
+        kinds=dict(Counter(str(column.kind) for column in columns).most_common()),
+        columns=tuple(summary.column_summary(column, rows) for column in columns),
+        target_values=values,
+        target_known=known,
+        target_other=max(known - sum(sizes), 0) if values else 0,
+        target_smallest_share=min(sizes) / known if sizes and known else None,
+        target_largest_share=max(sizes) / known if sizes and known else None,
+        target_histogram=aim.histogram if aim and not values else (),
+        suspicions=tuple(summary.suspicions(profile, target)),
+        bias_measured=bias is not None,
+        bias_verdict=bias.verdict if bias else "",
+        bias_findings=summary.bias_findings(bias) if bias else (),
+        sensitive=summary.sensitive_columns(bias) if bias else (),
+        notes=profile.notes,
+    )

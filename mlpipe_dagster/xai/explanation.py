@@ -74,6 +74,7 @@ class Dependence(_Frozen):
     """Partial dependence of the predicted probability or value on one column."""
 
     column: str
+    kind: str
     output: str
     numeric: bool
     points: tuple[DependencePoint, ...]
@@ -218,8 +219,8 @@ class ModelExplanation(_Frozen):
     right: int | None = None
     """Test rows predicted right; None for regression."""
     right_share: FiniteFloat | None = None
-    guess_share: FiniteFloat | None = None
-    """Share of the test rows that always answering the most common class would get right."""
+    guess_right: int | None = None
+    """Test rows that always answering the most common class would get right."""
     columns: tuple[ColumnImportance, ...]
     """Most important first."""
     unused_columns: tuple[str, ...]

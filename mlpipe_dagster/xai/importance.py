@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from mlpipe_dagster.xai.attribution import Attribution
 from mlpipe_dagster.xai.explanation import ColumnImportance, Direction, ValueEffect
 from mlpipe_dagster.xai.subject import Subject, answers, losses
-from mlpipe_dagster.xai.values import Floats, in_numbers, shown
+from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, date_text, in_numbers, shown
 
 BOOTSTRAP_DRAWS = 1000
 PERMUTATION_REPEATS = 3
@@ -126,7 +126,7 @@ def _effects(subject: Subject, attribution: Attribution, at: int) -> tuple[Value
     if numbers is None or len(np.unique(numbers[np.isfinite(numbers)])) < 4:
         labels = pd.Series([shown(value) for value in column])
     else:
-        labels = pd.Series(_thirds(numbers))
+        labels = pd.Series(_thirds(numbers, subject.kinds[name]))
     frame = pd.DataFrame({"label": labels, "effect": attribution.values[:, at, 0]})
     grouped = frame.groupby("label")["effect"].agg(["size", "mean"]).sort_values("size", ascending=False, kind="stable")
     kept = grouped.head(MOST_EFFECTS).sort_values("mean", ascending=False)
@@ -136,9 +136,11 @@ def _effects(subject: Subject, attribution: Attribution, at: int) -> tuple[Value
     )
 
 
-def _thirds(numbers: Floats) -> list[str]:
+def _thirds(numbers: Floats, kind: str) -> list[str]:
     lower, upper = np.nanquantile(numbers, [1 / 3, 2 / 3])
-    names = (f"up to {lower:.4g}", f"{lower:.4g} to {upper:.4g}", f"over {upper:.4g}")
+    first, second = (date_text(end) if kind == "datetime" else f"{end:.4g}" for end in (lower, upper))
+    names = (f"up to {first}", f"{first} to {second}", f"over {second}")
     return [
-        "missing" if np.isnan(value) else names[int(value > lower) + int(value > upper)] for value in numbers.tolist()
+        MISSING_TEXT if np.isnan(value) else names[int(value > lower) + int(value > upper)]
+        for value in numbers.tolist()
     ]

@@ -6,10 +6,11 @@ The scores and their intervals come with the model; here they are counted out, n
 import numpy as np
 
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
+from mlpipe_dagster.automl.preparation import as_number
 from mlpipe_dagster.tables.profile import HistogramBin
 from mlpipe_dagster.xai.explanation import ClassResult, Confusion, Figure, GroupResult, Residuals, TrialResult
 from mlpipe_dagster.xai.subject import Subject
-from mlpipe_dagster.xai.values import as_number, shown
+from mlpipe_dagster.xai.values import shown
 
 NEAR_PERFECT = 0.99
 DOMINANT_SHARE = 0.8
@@ -53,12 +54,12 @@ def confusion(subject: Subject) -> Confusion:
     )
 
 
-def guess_share(subject: Subject) -> float:
-    """Share of the test rows in the class that is most common among the other rows."""
+def guess_right(subject: Subject) -> int:
+    """Test rows in the class that is most common among the other rows."""
     column = subject.training[subject.model.spec.target]
     labels = subject.labels(column)
     most = max(subject.classes, key=lambda name: int((labels == name).sum()))
-    return float((subject.truth == subject.classes.index(most)).mean())
+    return int((subject.truth == subject.classes.index(most)).sum())
 
 
 def residuals(subject: Subject) -> Residuals:
@@ -116,11 +117,11 @@ def suspicions(model: TrainedModel, leading: str, leading_share: float) -> tuple
     perfect = [name for name in _BEST_IS_ONE if name in measured and measured[name].value >= NEAR_PERFECT]
     if not perfect:
         return ()
-    said = (
-        f"The test result is almost perfect ({perfect[0]} {measured[perfect[0]].value:.3f}; 1 is the maximum). Real data "
-        "seldom allow that. A column may hold the answer in another form, or be known only after the event that is "
-        "predicted. Check this before anybody relies on the model.",
-    )
+    said = [
+        f"The test result is almost perfect ({perfect[0]} {measured[perfect[0]].value:.3f}; 1 is the maximum). Real "
+        "data seldom allow that. A column may hold the answer in another form, or be known only after the event that "
+        "is predicted. Check this before anybody relies on the model."
+    ]
     if leading_share >= DOMINANT_SHARE:
-        said += (f"Nearly all of the prediction rests on “{leading}”: look at that column first.",)
-    return said
+        said.append(f"Nearly all of the prediction rests on “{leading}”: look at that column first.")
+    return tuple(said)

@@ -3,15 +3,12 @@
 Works from the profile and the bias report; the table itself is not read again.
 """
 
-from collections import Counter
-
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explanation import (
     BiasFinding,
     ColumnSummary,
-    DataExplanation,
     SensitiveColumn,
     Suspicion,
 )
@@ -27,42 +24,8 @@ _KIND_REASONS = {
 }
 
 
-def summarise(
-    profile: Profile, *, target: str | None, task: TaskKind | None, bias: BiasReport | None
-) -> DataExplanation:
-    """Everything the three pages about a table say."""
-    rows, columns = profile.row_count, profile.columns
-    missing, cells = sum(column.missing for column in columns), rows * len(columns)
-    aim = profile.column(target) if target else None
-    values = _target_values(aim, task)
-    known = rows - aim.missing if aim else 0
-    sizes = [count for _, count in values]
-    return DataExplanation(
-        target=target,
-        task=task,
-        row_count=rows,
-        column_count=len(columns),
-        duplicate_rows=profile.duplicate_rows,
-        duplicate_share=profile.duplicate_rows / rows if rows else 0.0,
-        cells=cells,
-        missing_cells=missing,
-        missing_share=missing / cells if cells else 0.0,
-        kinds=dict(Counter(column.kind for column in columns).most_common()),
-        columns=tuple(_column(column, rows) for column in columns),
-        target_values=values,
-        target_known=known,
-        target_other=max(known - sum(sizes), 0) if values else 0,
-        target_smallest_share=min(sizes) / known if sizes and known else None,
-        target_largest_share=max(sizes) / known if sizes and known else None,
-        target_histogram=aim.histogram if aim and not values else (),
-        suspicions=tuple(_suspicions(profile, target)),
-        bias_measured=bias is not None,
-        notes=profile.notes,
-        **_bias_parts(bias),
-    )
-
-
-def _column(column: ColumnProfile, rows: int) -> ColumnSummary:
+def column_summary(column: ColumnProfile, rows: int) -> ColumnSummary:
+    """One column; nothing of the values where they identify people."""
     hidden = column.personal is not None
     return ColumnSummary(
         name=column.name,
@@ -81,14 +44,15 @@ def _column(column: ColumnProfile, rows: int) -> ColumnSummary:
     )
 
 
-def _target_values(aim: ColumnProfile | None, task: TaskKind | None) -> tuple[tuple[str, int], ...]:
+def target_values(aim: ColumnProfile | None, task: TaskKind | None) -> tuple[tuple[str, int], ...]:
     """Classes of the target; nothing for a number or a personal column."""
     if aim is None or task is TaskKind.REGRESSION or aim.personal is not None:
         return ()
     return tuple((top.value, top.count) for top in aim.top_values[:MOST_CLASSES])
 
 
-def _suspicions(profile: Profile, target: str | None) -> list[Suspicion]:
+def suspicions(profile: Profile, target: str | None) -> list[Suspicion]:
+    """Columns, other than the target, that deserve a look before anybody relies on them."""
     found = []
     for column in profile.columns:
         reason = "" if column.name == target else _reason(column, profile.row_count)
@@ -113,10 +77,9 @@ def _reason(column: ColumnProfile, rows: int) -> str:
     return ""
 
 
-def _bias_parts(bias: BiasReport | None) -> dict[str, object]:
-    if bias is None:
-        return {}
-    findings = [
+def bias_findings(bias: BiasReport) -> tuple[BiasFinding, ...]:
+    """The findings of the bias report, most serious first."""
+    return tuple(
         BiasFinding(
             severity=finding.severity,
             headline=finding.headline,
@@ -125,13 +88,16 @@ def _bias_parts(bias: BiasReport | None) -> dict[str, object]:
             column=finding.column,
         )
         for finding in bias.findings
-    ]
-    sensitive = [
+    )
+
+
+def sensitive_columns(bias: BiasReport) -> tuple[SensitiveColumn, ...]:
+    """The columns that tell groups of people apart, with the size of each group."""
+    return tuple(
         SensitiveColumn(
             column=feature.column,
             kind=feature.kind,
             groups=tuple((group.label, group.count) for group in feature.groups),
         )
         for feature in bias.features
-    ]
-    return {"bias_verdict": bias.verdict, "bias_findings": tuple(findings), "sensitive": tuple(sensitive)}
+    )

@@ -25,6 +25,11 @@ def in_numbers(column: Column, kind: FeatureKind) -> Floats | None:
     return None
 
 
+def date_text(days: float) -> str:
+    """The date that many days after the start of 1970, as 2020-12-31."""
+    return f"{pd.Timestamp(0) + pd.Timedelta(days=days):%Y-%m-%d}"
+
+
 def shown(value: Any) -> str:
     """One raw value as text for a reader, at most 80 characters long."""
     if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN

@@ -1,0 +1,285 @@
+"""`train`: a table, a target and a number of seconds in; a model with its honest scores out.
+
+The order of the work and the use of the budget. What happens inside each step is in the modules it calls.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, boosting, predict
+from mlpipe_dagster.automl.bench import Source, open_bench
+from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
+from mlpipe_dagster.automl.clock import Clock
+from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.groups import measure_groups
+from mlpipe_dagster.automl.metrics import CLASSIFICATION, REGRESSION, Z95, Outcome, improvement, loss, measure
+from mlpipe_dagster.automl.model import Estimate, FeatureSchema, TrainedModel, TrainingSpec, Trial
+from mlpipe_dagster.automl.preparation import feature_names
+from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_search
+from mlpipe_dagster.automl.target import (
+    Rows,
+    Target,
+    rare_class_note,
+    read_target,
+    require_columns,
+    split_test,
+)
+from mlpipe_dagster.errors import BudgetError
+
+SMALLEST_BUDGET = 2.0
+MOST_RESERVED = 0.4
+"""Of the budget, at most this is kept back from the search for the last fits and the evaluation."""
+MOST_TRAINING_SCORED = 5_000
+"""Beyond that many training rows, the training score is taken on a random part as large as the test split."""
+TEST_ROWS_A_SECOND = 2_000
+"""The test split has at most this many rows for each second of budget."""
+TOO_GOOD = 0.999
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A table made ready: split, typed, and what was noted on the way."""
+
+    table: pd.DataFrame
+    spec: TrainingSpec
+    target: Target
+    schema: FeatureSchema
+    source: Source
+    training_rows: Rows
+    """Positions in the table."""
+    test_rows: Rows
+    notes: tuple[str, ...]
+
+
+def train(
+    table: pd.DataFrame,
+    spec: TrainingSpec,
+    budget_seconds: float,
+    progress: Callable[[Trial], None] | None = None,
+) -> TrainedModel:
+    """Train the best model that `budget_seconds` of wall clock allow, counted from this call, everything included.
+
+    Parameters
+    ----------
+    table: one row an observation; column names are texts, each once.
+    progress: called with every trial as it ends, baselines included.
+
+    Raises
+    ------
+    BudgetError
+        Less than 2 seconds.
+    TargetError, TaskError
+        The target is absent, constant or empty; the task does not fit it.
+    ModelError
+        Too few rows, or no column to learn from.
+    """
+    clock = Clock(budget_seconds)
+    if budget_seconds < SMALLEST_BUDGET:
+        raise BudgetError(f"A time budget of {budget_seconds:g} s is too short: training needs at least 2 seconds.")
+    with clock.entry("preparation"):
+        job = _prepare(table, spec, budget_seconds)
+        bench = open_bench(job.source, budget_seconds, spec.seed)
+    algorithm, notes = boosting()
+    search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress)
+    with clock.entry("baselines"):
+        run_baselines(search)
+    with clock.entry("search"):
+        clock.remark(run_search(search, lambda best: _reserve(search, best, job)))
+    with clock.entry("last fit"):
+        choice = choose(search)
+        fits = _last_fits(search, choice, job)
+    with clock.entry("evaluation"):
+        scores = _evaluate(fits, choice, job)
+    notes = (*job.notes, *notes, *_sample_notes(search, job), *choice.notes, *fits.model.notes, *scores.notes)
+    return _assemble(job, search, choice, fits, scores, notes)
+
+
+def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
+    require_columns(table, spec)
+    target = read_target(table[spec.target], spec)
+    training, test = split_test(target, spec.seed, most=int(TEST_ROWS_A_SECOND * budget))
+    training_rows, test_rows = target.rows[training], target.rows[test]
+    schema, reasons = usable_columns(table.iloc[training_rows], {spec.target, *spec.drop})
+    notes = (*target.notes, *reasons, *rare_class_note(target, training))
+    if len(test) < 0.19 * len(target.rows):
+        notes += (
+            f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
+        )
+    spec = spec.model_copy(update={"task": target.task})
+    return _Job(table, spec, target, schema, Source(table, target, schema, training), training_rows, test_rows, notes)
+
+
+def _evaluation_seconds(search: Search, best: Candidate | None, job: _Job) -> float:
+    """Likely seconds of the evaluation: encoding and predicting, and the bootstrap of the metrics."""
+    scored = 2 * len(job.test_rows) + min(len(job.training_rows), len(job.test_rows))
+    a_row = 0.5 * search.bench.encode_seconds + (0.15 * best.fit_seconds if best else 0.0)
+    bootstrap = 0.7 * min(1.0, len(job.test_rows) / 8000) * max(1, len(job.target.classes) / 2)
+    return 0.1 + scored * a_row / max(len(search.bench.folds[0][0]), 1) + bootstrap
+
+
+def _reserve(search: Search, best: Candidate | None, job: _Job) -> float:
+    """Seconds to keep from the search for what follows it."""
+    rows = len(job.training_rows)
+    fitted_again = {candidate for candidate in (best, search.best(LINEAR.name)) if candidate}
+    refits = sum(expected_refit_seconds(candidate, search.bench, rows) for candidate in fitted_again)
+    wanted = refits + _evaluation_seconds(search, best, job)
+    return min(MOST_RESERVED * search.clock.budget, wanted) + 0.03 * search.clock.budget
+
+
+@dataclass(frozen=True)
+class _LastFits:
+    """The model and its baseline, fitted on the training rows; None: the baseline is the constant guess."""
+
+    model: LastFit
+    baseline: LastFit | None
+    constant: Candidate
+
+
+def _last_fits(search: Search, choice: Choice, job: _Job) -> _LastFits:
+    constant = next(c for c in search.candidates if c.algorithm is CONSTANT)
+
+    def fit(candidate: Candidate, share: float) -> LastFit:
+        left = search.clock.left() - _evaluation_seconds(search, choice.taken, job)
+        return refit(candidate, search, job.source, job.spec, share * left)
+
+    baseline = None if choice.baseline is constant else fit(choice.baseline, 0.3)
+    return _LastFits(fit(choice.taken, 1.0), baseline, constant)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    training: Estimate
+    validation: Estimate
+    test: dict[str, Estimate]
+    baseline: Estimate
+    beats_baseline: bool
+    outcome: Outcome
+    notes: tuple[str, ...]
+
+
+def _outcome(fit: LastFit, job: _Job, rows: Rows) -> Outcome:
+    truth = np.searchsorted(job.target.rows, rows)
+    return Outcome(job.target.truth()[truth], predict(fit.pipeline, job.table.iloc[rows]))
+
+
+def _evaluate(fits: _LastFits, choice: Choice, job: _Job) -> _Scores:
+    """Scores on training and test rows; the model against its baseline and a constant guess on the test rows."""
+    name = _metric_name(job)
+    seen = job.training_rows
+    if len(seen) > MOST_TRAINING_SCORED:
+        most = max(1000, min(MOST_TRAINING_SCORED, len(job.test_rows)))
+        seen = np.sort(np.random.default_rng(job.spec.seed).choice(seen, most, replace=False))
+    model = _outcome(fits.model, job, job.test_rows)
+    # a constant guess needs no columns
+    constant = Outcome(model.truth, predict(fits.constant.first.estimator, np.zeros((len(model.truth), 1))))
+    baseline = _outcome(fits.baseline, job, job.test_rows) if fits.baseline else constant
+    test = measure(model, job.spec.seed)
+    saved, error = improvement(model, constant)
+    clearly_over_constant = saved > Z95 * error
+    ahead = loss(model) < loss(baseline)
+    validated = choice.taken.outcome
+    if validated is None:
+        raise ValueError("an abandoned candidate cannot be taken")
+    return _Scores(
+        training=measure(_outcome(fits.model, job, seen), job.spec.seed, only=name)[name],
+        validation=measure(validated, job.spec.seed, only=name)[name],
+        test=test,
+        baseline=measure(baseline, job.spec.seed, only=name)[name],
+        beats_baseline=clearly_over_constant and ahead,
+        outcome=model,
+        notes=_verdict(
+            choice, clearly_over_constant, ahead, (loss(model), loss(baseline)), test[name].value, name, job
+        ),
+    )
+
+
+def _verdict(
+    choice: Choice,
+    clearly_over_constant: bool,
+    ahead: bool,
+    losses: tuple[float, float],
+    score: float,
+    name: str,
+    job: _Job,
+) -> tuple[str, ...]:
+    notes = []
+    what = _loss_name(job)
+    against = f"{what} {losses[0]:.4g} against {losses[1]:.4g}"
+    rival = f"the {choice.baseline.algorithm.name} baseline"
+    if not clearly_over_constant:
+        notes.append(
+            f"The model does not beat a constant guess on the test split beyond chance ({rival}: {against}). "
+            "The columns may say nothing about the target."
+        )
+    elif not ahead:
+        notes.append(
+            f"On the test split {rival} did as well or better: {against}. The choice was made on validation rows."
+        )
+    if score >= TOO_GOOD:
+        notes.append(
+            f"A test {name} of {score:.3f} is almost perfect. Check that no column is known only after the target is."
+        )
+    return tuple(notes)
+
+
+def _sample_notes(search: Search, job: _Job) -> tuple[str, ...]:
+    every, sample = len(job.training_rows), len(search.bench.rows.labels)
+    notes = []
+    if sample < every:
+        notes.append(f"The search used {sample} of {every} training rows, as many as the budget allows.")
+    folds = len(search.bench.folds)
+    notes.append(
+        "Candidates were compared on 20 % of those rows, held out from their fitting."
+        if folds == 1
+        else f"Candidates were compared by {folds}-fold cross-validation."
+    )
+    return tuple(notes)
+
+
+def _metric_name(job: _Job) -> str:
+    return next(iter(CLASSIFICATION if job.target.classes else REGRESSION))
+
+
+def _loss_name(job: _Job) -> str:
+    return "log loss" if job.target.classes else "RMSE"
+
+
+def _assemble(
+    job: _Job, search: Search, choice: Choice, fits: _LastFits, scores: _Scores, notes: tuple[str, ...]
+) -> TrainedModel:
+    name = _metric_name(job)
+    names, origins = feature_names(job.schema, fits.model.pipeline.named_steps["features"])
+    ranked = sorted(search.candidates, key=lambda candidate: (candidate.loss, candidate.trial.loss))
+    test_table = job.table.iloc[job.test_rows]
+    with search.clock.entry("group metrics"):
+        groups = measure_groups(test_table, job.spec.sensitive, scores.outcome)
+    return TrainedModel(
+        estimator=fits.model.pipeline,
+        spec=job.spec,
+        schema=job.schema,
+        classes=job.target.classes or None,
+        algorithm=choice.taken.algorithm.name,
+        parameters=choice.taken.trial.parameters,
+        framework="sklearn",
+        feature_names=names,
+        feature_origins=origins,
+        metric_name=name,
+        loss_name=_loss_name(job),
+        training_score=scores.training,
+        validation_score=scores.validation,
+        test_score=scores.test[name],
+        metrics=scores.test,
+        baseline_algorithm=choice.baseline.algorithm.name,
+        baseline_score=scores.baseline,
+        beats_baseline=scores.beats_baseline,
+        leaderboard=tuple(candidate.trial for candidate in ranked),
+        budget_seconds=search.clock.budget,
+        budget=tuple(search.clock.entries),
+        notes=notes,
+        group_metrics=groups,
+        trained_rows=fits.model.rows,
+        test_rows=tuple(int(row) for row in job.test_rows),
+    )

@@ -1,0 +1,23 @@
+"""What Dagster loads: assets, jobs, sensors and resources, assembled. Tests assemble them with other resources."""
+
+import warnings
+
+import dagster as dg
+
+# asset checks with partitions and asset hooks are marked preview or beta; both are used knowingly
+warnings.filterwarnings("ignore", category=dg.PreviewWarning, module="mlpipe_dagster")
+warnings.filterwarnings("ignore", category=dg.BetaWarning, module="mlpipe_dagster")
+
+from mlpipe_dagster.defs.assets import ASSETS  # noqa: E402 - the warnings are raised by these imports
+from mlpipe_dagster.defs.jobs import STAGE_JOBS  # noqa: E402
+from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource  # noqa: E402
+from mlpipe_dagster.defs.sensors import SENSORS  # noqa: E402
+from mlpipe_dagster.defs.sweep import sweep  # noqa: E402
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    jobs=list(STAGE_JOBS.values()),
+    sensors=[*SENSORS, sweep],
+    resources={"warehouse": WarehouseResource(), "kafka": KafkaResource()},
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,98 @@
+"""The four assets, one a stage, partitioned by dataset. Each says what it is; how it runs stands in stage_run.py."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlpipe_dagster.defs.checks import check_specs
+from mlpipe_dagster.defs.config import BiasReportConfig, DatasetConfig, ModelConfig, StageConfig, XaiReportConfig
+from mlpipe_dagster.defs.hooks import flush_outbox
+from mlpipe_dagster.defs.partitions import datasets
+from mlpipe_dagster.defs.stage_run import run_stage
+from mlpipe_dagster.vocabulary import Stage
+
+if TYPE_CHECKING:
+    from mlpipe_dagster.automl.model import Trial
+
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+def stage_asset(
+    kinds: set[str], deps: Sequence[dg.AssetsDefinition] = (), pool: str | None = None
+) -> Callable[[Callable[..., Results]], dg.AssetsDefinition]:
+    """What the four have in common: partitions, checks, the hook that lets events leave, resources."""
+
+    def build(body: Callable[..., Results]) -> dg.AssetsDefinition:
+        return dg.asset(
+            name=body.__name__,
+            deps=deps,
+            kinds=kinds,
+            pool=pool,
+            partitions_def=datasets,
+            check_specs=check_specs(body.__name__),
+            hooks={flush_outbox},
+            required_resource_keys={"warehouse", "kafka"},
+            group_name="responsible_automl",
+            owners=["team:mlpipe"],
+            output_required=False,  # a run that does not own the work materializes nothing
+        )(body)
+
+    return build
+
+
+@stage_asset({"kafka", "duckdb", "parquet"})
+def dataset(context: dg.AssetExecutionContext, config: DatasetConfig) -> Results:
+    """The uploaded table, typed and profiled.
+
+    Reads the file of one dataset version into Parquet, and lets the agentic core decide what to predict.
+    """
+    from mlpipe_dagster.stages.dataset import read_dataset
+
+    yield from run_stage(context, Stage.DATASET, config, read_dataset)
+
+
+@stage_asset({"kafka", "duckdb"}, deps=[dataset])
+def bias_report(context: dg.AssetExecutionContext, config: BiasReportConfig) -> Results:
+    """How groups of people fare in the table.
+
+    Measures the target against each sensitive column, with intervals, before anything is trained.
+    """
+    from mlpipe_dagster.stages.bias import report_bias
+
+    yield from run_stage(context, Stage.BIAS, config, report_bias)
+
+
+@stage_asset({"kafka", "scikitlearn"}, deps=[bias_report], pool="automl")
+def model(context: dg.AssetExecutionContext, config: ModelConfig) -> Results:
+    """A model trained within its time budget.
+
+    Compared with a baseline on rows it has never seen, and saved without pickle.
+    """
+    from mlpipe_dagster.stages.automl import train_model
+
+    def say(trial: "Trial") -> None:
+        context.log.info(f"{trial.algorithm}: validation score {trial.score:.4f} after {trial.finished_at:.1f} s")
+
+    yield from run_stage(context, Stage.AUTOML, config, partial(train_model, progress=say))
+
+
+@stage_asset({"kafka", "python"}, deps=[model])
+def xai_report(context: dg.AssetExecutionContext, config: XaiReportConfig) -> Results:
+    """Why the model answers as it does, and what its data hold.
+
+    Two pages, model_explanation and data_explanation, for beginners, intermediate readers and experts.
+    """
+    from mlpipe_dagster.stages.xai import explain
+
+    yield from run_stage(context, Stage.XAI, config, explain)
+
+
+ASSETS = [dataset, bias_report, model, xai_report]
+CONFIGS: dict[Stage, type[StageConfig]] = {
+    Stage.DATASET: DatasetConfig,
+    Stage.BIAS: BiasReportConfig,
+    Stage.AUTOML: ModelConfig,
+    Stage.XAI: XaiReportConfig,
+}

@@ -1,0 +1,77 @@
+"""Run config of the four assets: the trigger's payload as described scalars, every field with a default.
+
+A person who materializes in the UI needs to fill in nothing: what is empty is taken from the warehouse. Nulls never
+appear in run config that sensors make (`run_config` leaves them out).
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from mlpipe_dagster.warehouse.schema import LedgerRow
+
+
+class StageConfig(dg.Config):
+    """What every stage is told."""
+
+    cause: str = Field("", description="What asked for this work. Leave empty: then you did.")
+    version: str = Field("", description="Dataset version, such as v2. Empty: the latest.")
+    correlation_id: str = Field("", description="Follows one uploaded version through the whole pipeline.")
+    continue_pipeline: bool = Field(
+        False, description="Start the next stages with this result. Sensors set it; for your own runs choose."
+    )
+
+    def payload(self) -> dict[str, Any]:
+        """The trigger's own fields, without those left empty."""
+        common = StageConfig.model_fields.keys()
+        return {name: value for name, value in self.model_dump().items() if name not in common and value is not None}
+
+
+class DatasetConfig(StageConfig):
+    """Reading needs nothing but the version."""
+
+
+class BiasReportConfig(StageConfig):
+    """What the bias report is about."""
+
+    target_column_name: str | None = Field(
+        None, description="Column to predict. Empty: as chosen before, else inferred."
+    )
+    task_type: str | None = Field(
+        None, description="classification or regression (or binary, multiclass). Empty: inferred."
+    )
+
+
+class ModelConfig(BiasReportConfig):
+    """What to train, and for how long."""
+
+    time_budget: str | None = Field(None, description="60 or 60s, 10m, 1h. Empty: the default.")
+
+
+class XaiReportConfig(StageConfig):
+    """What to explain, and to whom."""
+
+    model_id: str | None = Field(None, description="Empty: the newest model of this dataset.")
+    model_version: str | None = Field(None, description="Such as v1. Empty: the latest.")
+    level: str | None = Field(None, description="beginner, intermediate or expert. Empty: as chosen before.")
+
+    def payload(self) -> dict[str, Any]:
+        """As the trigger names its fields: its `version` is the model's."""
+        content = super().payload()
+        if "model_version" in content:
+            content["version"] = content.pop("model_version")
+        return content
+
+
+def run_config(op: str, config_class: type[StageConfig], row: LedgerRow) -> dict[str, Any]:
+    """Run config that carries a ledger row's trigger to its run; scalars only, and no nulls."""
+    payload = {("model_version" if name == "version" else name): value for name, value in row.payload.items()}
+    values = {
+        "cause": row.cause,
+        "version": f"v{row.number}",
+        "correlation_id": row.correlation_id,
+        "continue_pipeline": row.continue_pipeline,
+        **{name: value for name, value in payload.items() if name in config_class.model_fields},
+    }
+    return {"ops": {op: {"config": {name: value for name, value in values.items() if value is not None}}}}

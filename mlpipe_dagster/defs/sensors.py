@@ -1,0 +1,126 @@
+"""Seven sensors from one factory, one a topic: read, take in, launch; the offsets live in the cursor.
+
+Runs, partitions, asset events and the cursor go through SensorResult; a tick's own writes are unique on their cause, so
+that a repeated or previewed tick does no harm.
+"""
+
+import dagster as dg
+
+from mlpipe_dagster.defs.jobs import STAGE_JOBS, run_request
+from mlpipe_dagster.defs.partitions import datasets
+from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
+from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError
+from mlpipe_dagster.events import PIPELINE_EVENTS, STAGE_TRIGGERS, Event
+from mlpipe_dagster.messaging.group_mirror import mirror
+from mlpipe_dagster.messaging.reader import Batch, Cursor, TakenOver, process_reader
+from mlpipe_dagster.messaging.topics import topic_table
+from mlpipe_dagster.settings import settings
+from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.warehouse import positions
+from mlpipe_dagster.warehouse.intake import ForeignResult, Intake, take_in
+from mlpipe_dagster.warehouse.pipelines import ASSETS
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+_positions_known: dict[str, tuple[str | None, bool]] = {}
+"""What this process last stored of each topic's position: cursor and whether it was idle."""
+
+
+def _sensor_name(contract: type[Event]) -> str:
+    """The event a sensor waits for, as its topic is called by default: `bias_trigger_events`."""
+    return contract.topic_setting.removeprefix("kafka_").removesuffix("_topic") + "_events"
+
+
+def build_sensor(contract: type[Event]) -> dg.SensorDefinition:
+    """The sensor of a contract's topic."""
+    stage = next((stage for stage, trigger in STAGE_TRIGGERS.items() if trigger is contract), None)
+    follows = f"starts the asset {ASSETS[stage]}" if stage else "lets the agentic core decide what follows"
+
+    @dg.sensor(
+        name=_sensor_name(contract),
+        jobs=[STAGE_JOBS[stage]] if stage else [STAGE_JOBS[Stage.DATASET]],
+        minimum_interval_seconds=1,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Watches the Kafka topic {contract.topic(settings())} and {follows}.",
+    )
+    def watch(
+        context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kafka: KafkaResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        return tick(context, contract, warehouse.open(), kafka)
+
+    return watch
+
+
+def tick(
+    context: dg.SensorEvaluationContext, contract: type[Event], warehouse: Warehouse, kafka: KafkaResource
+) -> dg.SensorResult | dg.SkipReason:
+    """One long poll of a topic and what follows from its records."""
+    topic = contract.topic(warehouse.settings)
+    stored = Cursor.from_json(context.cursor)
+    group = next(entry.group for entry in topic_table() if entry.name == topic)
+    wait = warehouse.settings.sensor_poll_seconds
+    try:
+        _remember(warehouse, kafka, topic, group, stored, idle=False)
+        batch = process_reader().read(topic, stored, wait, group=group)
+        intake = take_in(warehouse, contract, batch.records)
+        _publish_dead_letters(kafka, intake)
+    except (BrokerUnavailable, TakenOver) as reason:
+        return dg.SkipReason(str(reason))
+    for note in (*batch.notes, *intake.notes):
+        context.log.info(note)
+    if batch.records:
+        kafka.deliver_or_leave(warehouse)
+    elif batch.lag == 0 and batch.cursor == stored:
+        _remember(warehouse, kafka, topic, group, stored, idle=True)
+    return _result(context, batch, intake, topic)
+
+
+def _publish_dead_letters(kafka: KafkaResource, intake: Intake) -> None:
+    """Every dead letter is acknowledged, or the tick ends here and reads the record again."""
+    answers = kafka.publisher().publish(intake.dead) if intake.dead else []
+    for answer in answers:
+        if isinstance(answer, MlpipeError):
+            raise BrokerUnavailable(f"A dead letter could not be stored: {answer}") from answer
+
+
+def _result(context: dg.SensorEvaluationContext, batch: Batch, intake: Intake, topic: str) -> dg.SensorResult:
+    requests = [run_request(row, record.run_key) for row, record in intake.wanted]
+    keys = [row.partition_key for row, _ in intake.wanted] + [found.partition_key for found in intake.foreign]
+    new = [key for key in dict.fromkeys(keys) if not context.instance.has_dynamic_partition(datasets.name or "", key)]
+    where = ", ".join(f"{partition}@{offset}" for partition, offset in sorted(batch.cursor.offsets.items()))
+    lag = "unknown" if batch.lag is None else batch.lag
+    summary = "; ".join((f"{topic}: {len(batch.records)} records, next {where or '0@0'}, lag {lag}", *intake.notes))
+    return dg.SensorResult(
+        run_requests=requests,
+        cursor=batch.cursor.to_json(),
+        dynamic_partitions_requests=[datasets.build_add_request(new)] if new else [],
+        asset_events=[materialization(found) for found in intake.foreign],
+        skip_reason=None if requests else summary,
+    )
+
+
+def materialization(found: ForeignResult) -> dg.AssetMaterialization:
+    """A foreign worker's result, as the lineage shows it."""
+    return dg.AssetMaterialization(
+        asset_key=ASSETS[found.stage],
+        partition=found.partition_key,
+        description="Stored by a foreign worker.",
+        metadata={"player": "foreign", "version": found.version, "result": dg.MetadataValue.url(found.link)},
+    )
+
+
+def _remember(
+    warehouse: Warehouse, kafka: KafkaResource, topic: str, group: str | None, cursor: Cursor, *, idle: bool
+) -> None:
+    """Store the position that Dagster has stored, and show it to lag tools; only when it is news."""
+    known = _positions_known.get(topic)
+    text = cursor.to_json()
+    if cursor.topic_id is None or known == (text, idle) or (not idle and known and known[0] == text):
+        return
+    with warehouse.transaction() as session:
+        positions.remember(session, topic, cursor.topic_id, cursor.offsets, idle)
+    if group and (known is None or known[0] != text):
+        mirror(kafka.connection, group, topic, cursor.offsets)
+    _positions_known[topic] = (text, idle)
+
+
+SENSORS = [build_sensor(contract) for contract in PIPELINE_EVENTS]

@@ -1,0 +1,117 @@
+"""The sweep: what kills, crashes and dead brokers left behind. Flushes, sends again, reconciles ledger and runs."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from mlpipe_dagster.defs.jobs import ROW_TAG, STAGE_JOBS, run_request
+from mlpipe_dagster.defs.partitions import datasets
+from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
+from mlpipe_dagster.errors import BrokerUnavailable
+from mlpipe_dagster.messaging.topics import topic_ids
+from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.warehouse import outbox, reconcile
+from mlpipe_dagster.warehouse.pipelines import ASSETS
+from mlpipe_dagster.warehouse.reconcile import RunState
+from mlpipe_dagster.warehouse.schema import LedgerRow
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+SWEEP_SECONDS = 5
+MATERIALIZED_ENOUGH = 20
+
+
+@dg.sensor(
+    name="sweep",
+    jobs=list(STAGE_JOBS.values()),
+    minimum_interval_seconds=SWEEP_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Publishes what waits in the outbox, asks again for work whose run died, ends what is overdue.",
+)
+def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kafka: KafkaResource) -> dg.SensorResult:
+    """One round over everything that is unfinished."""
+    store, instance = warehouse.open(), context.instance
+    with store.transaction() as session:
+        reconcile.recheck_unknown(session, store)
+        reconcile.end_overdue(session, store)
+        reconcile.take_over(session)
+        wanted = reconcile.rows_to_run(session, store, lambda row: run_state(instance, row))
+    notes = list(_mend_events(store, kafka))
+    _terminate_superseded(store, instance)
+    requests = [run_request(item.row, item.run_key) for item in wanted]
+    keys = dict.fromkeys(item.row.partition_key for item in wanted)
+    new = [key for key in keys if not instance.has_dynamic_partition(datasets.name or "", key)]
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=[datasets.build_add_request(new)] if new else [],
+        asset_events=_missing_materializations(store, instance),
+        skip_reason=None if requests else "; ".join(notes) or "Nothing was left behind.",
+    )
+
+
+def run_state(instance: dg.DagsterInstance, row: LedgerRow) -> tuple[RunState, int]:
+    """What has become of the runs of a row, and how many there were."""
+    runs = instance.get_runs(dg.RunsFilter(tags={ROW_TAG: str(row.id)}), limit=20)
+    if not runs:
+        return RunState.NONE, 0
+    if any(not run.is_finished for run in runs):
+        return RunState.ALIVE, len(runs)
+    canceled = any(run.status is dg.DagsterRunStatus.CANCELED for run in runs)
+    return RunState.CANCELED if canceled else RunState.DIED, len(runs)
+
+
+def _mend_events(store: Warehouse, kafka: KafkaResource) -> Iterator[str]:
+    """Send again what a lost broker took with it, then publish what is due."""
+    try:
+        ids = topic_ids(kafka.connection)
+        with store.transaction() as session:
+            again = outbox.send_again(session, store.settings, ids)
+        if again:
+            yield f"{again} events are sent again"
+        kafka.deliver(store)
+    except BrokerUnavailable as error:
+        with store.reading() as session:
+            yield f"{error}; {outbox.depth(session)} events wait in the outbox"
+
+
+def _terminate_superseded(store: Warehouse, instance: dg.DagsterInstance) -> None:
+    with store.reading() as session:
+        rows = reconcile.superseded_runs(session)
+    for row in rows:
+        run = instance.get_run_by_id(row.run_id or "")
+        if run and not run.is_finished:
+            instance.run_launcher.terminate(run.run_id)
+
+
+def _missing_materializations(store: Warehouse, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
+    """Results whose run died after it had saved: the lineage says so without a run."""
+    with store.reading() as session:
+        rows = reconcile.recently_done(session)
+    missing = []
+    for row in rows:
+        run = instance.get_run_by_id(row.run_id or "")
+        if run and run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
+            asset = ASSETS[Stage(row.stage)]
+            if not _is_materialized(instance, asset, row):
+                missing.append(_materialization(asset, row))
+    return missing
+
+
+def _is_materialized(instance: dg.DagsterInstance, asset: str, row: LedgerRow) -> bool:
+    records = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[row.partition_key])
+    known = instance.fetch_materializations(records, limit=MATERIALIZED_ENOUGH).records
+    return any(_row_of(record) == str(row.id) for record in known)
+
+
+def _row_of(record: dg.EventLogRecord) -> str | None:
+    materialization = record.asset_materialization
+    return (materialization.tags or {}).get(ROW_TAG) if materialization else None
+
+
+def _materialization(asset: str, row: LedgerRow) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=asset,
+        partition=row.partition_key,
+        description=f"Stored by run {row.run_id}, which died before it could say so.",
+        metadata={"version": f"v{row.number}"},
+        tags={ROW_TAG: str(row.id)},
+    )

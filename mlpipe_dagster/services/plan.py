@@ -1,0 +1,200 @@
+"""Where the services of one `mlpipe up` will be: ports, addresses, folders, and what their environment says.
+
+Decides and describes only; nothing is started here.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlpipe_dagster.errors import BrokerUnavailable
+from mlpipe_dagster.messaging.connection import Connection, reachable
+from mlpipe_dagster.messaging.embedded import HOST, free_port
+from mlpipe_dagster.settings import Settings
+
+LOCATION = "mlpipe_dagster"
+DEFAULT_KAFKA_PORT = 9092
+DEFAULT_DAGSTER_PORT = 3000
+DEFAULT_CODE_PORT = 4266
+CODE_SERVER_THREADS = 32  # each of the seven waiting sensors holds one; the default is the number of cores + 4
+POLL_SECONDS = 15.0
+CONNECT_SECONDS = 0.5
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Addresses and folders of the services; all paths are absolute."""
+
+    home: Path
+    dagster_home: Path
+    bootstrap_servers: str
+    embedded_broker_port: int | None
+    """None: somebody else's Kafka is used."""
+    api_port: int
+    api_base: str
+    dagster_port: int
+    dagster_base: str
+    code_port: int
+    poll_seconds: float
+    threads: int
+
+    @property
+    def logs(self) -> Path:
+        """Folder of one log file for each service."""
+        return self.home / "logs"
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace file that names the running code server."""
+        return self.home / "run" / "workspace.yaml"
+
+    @property
+    def api_url(self) -> str:
+        """The API on this machine, whatever links say."""
+        return f"http://{HOST}:{self.api_port}"
+
+    @property
+    def dagster_url(self) -> str:
+        """The Dagster webserver on this machine, whatever links say."""
+        return f"http://{HOST}:{self.dagster_port}"
+
+    @property
+    def exports(self) -> str | None:
+        """The line that workers and other terminals need; None where every address is the default."""
+        wanted = {"KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers, "API_BASE": self.api_base}
+        usual = {"KAFKA_BOOTSTRAP_SERVERS": f"localhost:{DEFAULT_KAFKA_PORT}", "API_BASE": "http://localhost:8000"}
+        if self.dagster_base != f"http://localhost:{DEFAULT_DAGSTER_PORT}":
+            wanted["MLPIPE_DAGSTER_BASE"] = self.dagster_base
+        if wanted == usual:
+            return None
+        return "export " + " ".join(f"{name}={value}" for name, value in wanted.items())
+
+
+def make_plan(settings: Settings, say: Say) -> Plan:
+    """Choose brokers and ports; a taken port is said and the next free one used.
+
+    Raises
+    ------
+    BrokerUnavailable
+        KAFKA_BOOTSTRAP_SERVERS is set and no Kafka answers there.
+    """
+    home = settings.home.absolute()
+    said = settings.model_fields_set
+    bootstrap_servers, broker_port = _choose_broker(settings, say)
+    api_wanted = settings.api_port
+    if "api_port" not in said and "api_base" in said:
+        api_wanted = _local_port(settings.api_base) or api_wanted
+    api_port = _choose_port("The API", api_wanted, say)
+    dagster_port = _choose_port("Dagster", _local_port(settings.dagster_base) or DEFAULT_DAGSTER_PORT, say)
+    return Plan(
+        home=home,
+        dagster_home=choose_dagster_home(home),
+        bootstrap_servers=bootstrap_servers,
+        embedded_broker_port=broker_port,
+        api_port=api_port,
+        api_base=_base(settings.api_base, api_port),
+        dagster_port=dagster_port,
+        dagster_base=_base(settings.dagster_base, dagster_port),
+        code_port=free_port(DEFAULT_CODE_PORT),
+        poll_seconds=settings.sensor_poll_seconds if "sensor_poll_seconds" in said else POLL_SECONDS,
+        threads=settings.threads,
+    )
+
+
+def _choose_broker(settings: Settings, say: Say) -> tuple[str, int | None]:
+    wanted = settings.kafka_bootstrap_servers
+    if "kafka_bootstrap_servers" in settings.model_fields_set:
+        if not reachable(Connection(wanted), timeout=5.0):
+            raise BrokerUnavailable(
+                f"No Kafka answers at {wanted} (KAFKA_BOOTSTRAP_SERVERS). Start it, or unset the variable to use the "
+                "embedded broker."
+            )
+        say(f"Kafka: {wanted} (KAFKA_BOOTSTRAP_SERVERS)")
+        return wanted, None
+    if _listens("localhost", DEFAULT_KAFKA_PORT) and reachable(Connection(wanted)):
+        say(f"Kafka: one answers at {wanted} already, so that one is used and the embedded broker is not started")
+        return wanted, None
+    port = _choose_port("The embedded broker", DEFAULT_KAFKA_PORT, say)
+    return f"localhost:{port}", port
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _choose_port(who: str, wanted: int, say: Say) -> int:
+    port = free_port(wanted)
+    if port != wanted:
+        say(f"{who} uses port {port}: {wanted} is taken by another program")
+    return port
+
+
+def _local_port(base: str) -> int | None:
+    parts = urlsplit(base)
+    return parts.port if parts.hostname in LOCAL_HOSTS else None
+
+
+def _base(configured: str, port: int) -> str:
+    """Where people reach the service: the configured address unless it names this machine with another port."""
+    if urlsplit(configured).hostname in LOCAL_HOSTS:
+        return f"http://localhost:{port}"
+    return configured
+
+
+def choose_dagster_home(home: Path) -> Path:
+    """The repository root where its dagster.yaml keeps everything in this home; else the home itself.
+
+    So plain `dagster dev` and `mlpipe up` share cursors and runs, and a home of its own shares them with nobody.
+    """
+    root = home.parent
+    if home.name == ".mlpipe" and (root / "dagster.yaml").is_file():
+        return root
+    return home
+
+
+def prepare_folders(plan: Plan) -> None:
+    """Make the folders, the workspace file and, in a home of its own, dagster.yaml."""
+    plan.logs.mkdir(parents=True, exist_ok=True)
+    plan.workspace.parent.mkdir(parents=True, exist_ok=True)
+    server = {"host": HOST, "port": plan.code_port, "location_name": LOCATION}
+    plan.workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # JSON is YAML
+    if plan.dagster_home == plan.home:
+        (plan.home / "dagster.yaml").write_text(instance_configuration(plan.home))
+
+
+def instance_configuration(home: Path) -> str:
+    """The packaged dagster.yaml with every folder inside `home`, so that it holds in any working directory."""
+    text = (files("mlpipe_dagster.services") / "dagster.yaml").read_text()
+    return re.sub(r"(?m)(?<=base_dir: )\.mlpipe/(.+)$", lambda found: json.dumps(str(home / found[1])), text)
+
+
+def child_environment(plan: Plan, inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of every service: what was inherited, with the plan's addresses and limits over it."""
+    local = ",".join(("localhost", HOST))
+    return {
+        **inherited,
+        **{name: inherited.get(name, str(plan.threads)) for name in THREAD_LIMITS},
+        **{name: ",".join(filter(None, (inherited.get(name), local))) for name in ("no_proxy", "NO_PROXY")},
+        "KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap_servers,
+        "API_BASE": plan.api_base,
+        "MLPIPE_API_PORT": str(plan.api_port),
+        "MLPIPE_DAGSTER_BASE": plan.dagster_base,
+        "MLPIPE_SENSOR_POLL_SECONDS": f"{plan.poll_seconds:g}",
+        "MLPIPE_HOME": str(plan.home),
+        "DAGSTER_HOME": str(plan.dagster_home),
+        "DAGSTER_GRPC_MAX_WORKERS": str(CODE_SERVER_THREADS),
+        "PYTHONUNBUFFERED": "1",
+    }

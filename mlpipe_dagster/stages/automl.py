@@ -1,0 +1,128 @@
+"""Stage `automl`: train within the budget, save without pickle, store and announce the model."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
+from mlpipe_dagster.automl.plots import score_plot
+from mlpipe_dagster.automl.train import train
+from mlpipe_dagster.stages.bias import sensitive_columns
+from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
+from mlpipe_dagster.tables.load import load
+from mlpipe_dagster.vocabulary import TaskKind, parse_time_budget
+from mlpipe_dagster.warehouse import links, results
+from mlpipe_dagster.warehouse.ledger import Claim
+from mlpipe_dagster.warehouse.results import NewModel, StoredFile
+from mlpipe_dagster.warehouse.schema import ModelRow
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
+LEADERBOARD_ROWS = 10
+
+
+def train_model(warehouse: Warehouse, claim: Claim, progress: Callable[[Trial], None] | None = None) -> StageOutcome:
+    """Train, store and announce a model.
+
+    Raises
+    ------
+    TargetError, TaskError, BudgetError, ModelError
+        The table cannot be trained on as asked; the message says what to do.
+    StageLost
+        The work is no longer this run's.
+    """
+    started = time.monotonic()
+    settings = warehouse.settings
+    words = str(claim.payload.get("time_budget") or settings.default_time_budget)
+    budget = parse_time_budget(words, settings.time_budget_unit)
+    with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
+        target, task = table.settled(claim)
+        spec = TrainingSpec(
+            target=target, task=task, sensitive=sensitive_columns(table, target), threads=settings.threads
+        )
+        frame = load(table.parquet)
+        model = train(frame, spec, budget - (time.monotonic() - started), progress)
+        files = artefacts.save(model, Path(folder))
+        row = _store(warehouse, claim, table, model, files)
+    store_plot(warehouse, "model", table.version, score_plot(model))
+    return _outcome(warehouse, table, model, row, words)
+
+
+def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel, files: tuple[Path, ...]) -> ModelRow:
+    model_id = f"automl_{claim.owner.dataset_id}"
+    place = ("models", claim.owner.user_id, model_id, f"row-{claim.row_id}-{claim.run_id}")
+    stored = tuple(_store_file(warehouse, file, place) for file in files)
+    task: TaskKind = model.spec.task
+    new = NewModel(
+        model_id=model_id,
+        name=f"{table.version.name}: {model.spec.target}",
+        description=f"{model.algorithm} predicting {model.spec.target}, trained by mlpipe.",
+        framework=model.framework,
+        model_type=task.published,
+        algorithm=model.algorithm,
+        files=stored,
+        training_accuracy=model.training_score.value,
+        validation_accuracy=model.validation_score.value,
+        test_accuracy=model.test_score.value,
+        custom_metadata={
+            "target": model.spec.target,
+            "task": task.value,
+            "baseline_test_accuracy": model.baseline_score.value,
+            "beats_baseline": model.beats_baseline,
+            "metrics": {name: vars_of(estimate) for name, estimate in model.metrics.items()},
+            "notes": list(model.notes),
+        },
+    )
+    return results.save_model(warehouse, claim, new, task)
+
+
+def vars_of(estimate: object) -> dict[str, float]:
+    """An estimate as plain numbers."""
+    return {name: float(getattr(estimate, name)) for name in ("value", "low", "high")}
+
+
+def _store_file(warehouse: Warehouse, file: Path, place: tuple[str, ...]) -> StoredFile:
+    content_type = CONTENT_TYPES.get(file.suffix, "application/octet-stream")
+    return store_file(warehouse, file, *place, content_type=content_type, is_primary=file.suffix == ".skops")
+
+
+def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: ModelRow, budget: str) -> StageOutcome:
+    score, baseline = model.test_score, model.baseline_score
+    name = "R²" if model.spec.task is TaskKind.REGRESSION else "accuracy"
+    verdict = "beats" if model.beats_baseline else "does **not** beat"
+    return StageOutcome(
+        summary=(
+            f"{model.algorithm} predicts {model.spec.target}: {name} {score.value:.3f} on the test split "
+            f"(95 % interval {score.low:.3f} to {score.high:.3f}); it {verdict} the baseline's {baseline.value:.3f}."
+        ),
+        data_version=f"{table.version.file_hash}/{row.model_id}/{row.version}",
+        numbers={
+            "test score": score.value,
+            "validation score": model.validation_score.value,
+            "training score": model.training_score.value,
+            "baseline test score": baseline.value,
+            "trials": len(model.leaderboard),
+            "time budget": budget,
+            "model version": row.version,
+        },
+        links={"model": links.model_link(warehouse.settings, row.user_id, row.model_id)},
+        checks=(
+            Check(
+                "beats_baseline",
+                model.beats_baseline,
+                f"Test {name}: model {score.value:.3f}, best baseline {baseline.value:.3f}.",
+            ),
+        ),
+        table=tuple(_leader(trial) for trial in _best(model)),
+    )
+
+
+def _best(model: TrainedModel) -> list[Trial]:
+    return sorted(model.leaderboard, key=lambda trial: trial.score, reverse=True)[:LEADERBOARD_ROWS]
+
+
+def _leader(trial: Trial) -> dict[str, str | float | int]:
+    return {"trial": trial.number, "algorithm": trial.algorithm, "score": trial.score, "seconds": trial.seconds}

@@ -1,0 +1,63 @@
+"""Stage `bias`: what the table says about groups of people, measured against the target."""
+
+from mlpipe_dagster.bias.measure import measure_bias
+from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.bias.sensitive import find_sensitive
+from mlpipe_dagster.reports.bias_plot import bias_plot
+from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.table import Table, open_table, store_plot
+from mlpipe_dagster.warehouse import links, results
+from mlpipe_dagster.warehouse.ledger import Claim
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+
+def report_bias(warehouse: Warehouse, claim: Claim) -> StageOutcome:
+    """Measure, store and announce the bias report.
+
+    Raises
+    ------
+    TargetError, TaskError
+        The target is absent, constant or empty, or the task does not fit it.
+    StageLost
+        The work is no longer this run's.
+    """
+    with open_table(warehouse, claim) as table:
+        target, task = table.settled(claim)
+        report = measure_bias(
+            table.parquet, table.profile, target=target, task=task, sensitive=sensitive_columns(table, target)
+        )
+    results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task)
+    store_plot(warehouse, "bias_report", table.version, bias_plot(report))
+    return _outcome(warehouse, table, report)
+
+
+def sensitive_columns(table: Table, target: str) -> tuple[str, ...]:
+    """The pipeline's recorded sensitive columns, else those found by name and values; never the target."""
+    if table.choices:
+        return tuple(name for name in table.choices.sensitive if name != target)
+    return tuple(found.column for found in find_sensitive(table.profile) if found.column != target)
+
+
+def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOutcome:
+    settings, version = warehouse.settings, table.version
+    warnings = [finding for finding in report.findings if finding.severity == "warning"]
+    return StageOutcome(
+        summary=report.verdict,
+        data_version=f"{version.file_hash}/{report.target}",
+        numbers={
+            "target": report.target,
+            "task": report.task.value,
+            "sensitive columns": len(report.features),
+            "warnings": len(warnings),
+        },
+        links={"bias report": links.bias_view_link(settings, version.user_id, version.dataset_id)},
+        checks=(
+            Check(
+                "groups_fare_alike",
+                not warnings,
+                "; ".join(finding.headline for finding in warnings[:5])
+                or "No group differs by more than the threshold.",
+            ),
+        ),
+        row_count=report.row_count,
+    )

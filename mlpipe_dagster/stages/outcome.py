@@ -1,0 +1,33 @@
+"""What a stage tells about its work: a summary, numbers, links, checks.
+
+The Dagster UI shows it; nothing is decided by it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement about the result that a person may want to look at."""
+
+    name: str
+    passed: bool
+    description: str
+    severity: Literal["warn", "error"] = "warn"
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """The result in words and numbers. `summary` is short Markdown; `numbers` in the order to show them."""
+
+    summary: str
+    data_version: str
+    numbers: Mapping[str, float | int | str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    row_count: int | None = None
+    columns: Mapping[str, str] | None = None
+    table: tuple[Mapping[str, str | float | int], ...] = ()
+    """Rows of one table worth showing: a leaderboard, groups, factors."""

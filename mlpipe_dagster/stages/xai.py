@@ -1,0 +1,164 @@
+"""Stage `xai`: explain a model and its data, render the pages for every level, announce those that were asked for."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.model import TrainedModel
+from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.errors import ModelError, UnknownThing
+from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
+from mlpipe_dagster.reports.plots import factors_plot
+from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
+from mlpipe_dagster.tables.load import load
+from mlpipe_dagster.vocabulary import Level, ReportType
+from mlpipe_dagster.warehouse import links, pipelines, results
+from mlpipe_dagster.warehouse.ledger import Claim
+from mlpipe_dagster.warehouse.results import NewExplanation
+from mlpipe_dagster.warehouse.schema import ModelRow
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+from mlpipe_dagster.xai.explain import explain_data, explain_model
+from mlpipe_dagster.xai.explanation import DataExplanation, ModelExplanation
+
+MANIFEST = "manifest.json"
+FACTORS_SHOWN = 10
+
+
+def explain(warehouse: Warehouse, claim: Claim) -> StageOutcome:
+    """Explain, store and announce.
+
+    Raises
+    ------
+    UnknownThing, ModelError
+        There is no such model, or it cannot be loaded safely.
+    StageLost
+        The work is no longer this run's.
+    """
+    row = _model_row(warehouse, claim)
+    with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
+        model = load_model(warehouse, row, Path(folder))
+        level = _level(warehouse, claim, table)
+        hidden = [column.name for column in table.profile.columns if column.personal]
+        about_model = explain_model(model, load(table.parquet), hide=hidden)
+        about_data = explain_data(
+            table.profile, target=model.spec.target, task=model.spec.task, bias=_bias_report(warehouse, claim)
+        )
+        pages = _render_pages(warehouse, claim, row, about_model, about_data, Path(folder))
+    results.save_explanations(warehouse, claim, row, pages, level)
+    store_plot(warehouse, "xai_report", table.version, factors_plot(about_model))
+    return _outcome(warehouse, table, row, about_model, level)
+
+
+def _model_row(warehouse: Warehouse, claim: Claim) -> ModelRow:
+    model_id, version = claim.payload.get("model_id"), claim.payload.get("version")
+    with warehouse.reading() as session:
+        if model_id:
+            row = results.get_model(session, claim.owner.user_id, model_id, version)
+        else:
+            row = pipelines.latest_model_of(session, claim.owner)
+    if row is None:
+        which = f"model {model_id} {version or ''}".strip() if model_id else f"model of {claim.owner.dataset_id}"
+        raise UnknownThing(f"There is no {which} of {claim.owner.user_id}. Train one first.")
+    return row
+
+
+def load_model(warehouse: Warehouse, row: ModelRow, folder: Path) -> TrainedModel:
+    """The model, verified, from the objects; raises ModelError for one that cannot be loaded safely."""
+    with warehouse.reading() as session:
+        files = results.model_files(session, row)
+    if MANIFEST not in {file.filename for file in files}:
+        raise ModelError(
+            f"The model {row.model_id} {row.version} cannot be explained safely: upload ONNX or skops."
+        )
+    for file in files:
+        with warehouse.objects.open(file.file_path) as content, (folder / Path(file.filename).name).open("wb") as copy:
+            shutil.copyfileobj(content, copy)
+    return artefacts.load(folder)
+
+
+def _level(warehouse: Warehouse, claim: Claim, table: Table) -> Level:
+    said = claim.payload.get("level")
+    if said:
+        return Level(said)
+    return table.choices.level if table.choices else warehouse.settings.default_xai_level
+
+
+def _bias_report(warehouse: Warehouse, claim: Claim) -> BiasReport | None:
+    """Our own bias report of this version; a foreign one has a shape of its own."""
+    with warehouse.reading() as session:
+        row = results.get_bias_report(session, claim.owner)
+    return BiasReport.model_validate(row.report) if row and row.run_id else None
+
+
+def _render_pages(
+    warehouse: Warehouse,
+    claim: Claim,
+    row: ModelRow,
+    about_model: ModelExplanation,
+    about_data: DataExplanation,
+    folder: Path,
+) -> list[NewExplanation]:
+    pages = []
+    for level in Level:
+        for report_type in ReportType:
+            page_links = _page_links(warehouse, claim, row, report_type)
+            if report_type is ReportType.MODEL:
+                html = render_model_explanation(about_model, level, page_links)
+            else:
+                html = render_data_explanation(about_data, level, page_links)
+            file = folder / f"{report_type.value}_{level.value}.html"
+            file.write_text(html, encoding="utf-8")
+            place = ("explanations", claim.owner.user_id, row.model_id, f"row-{claim.row_id}-{claim.run_id}")
+            stored = store_file(warehouse, file, *place, content_type="text/html")
+            pages.append(NewExplanation(report_type, level, stored))
+    return pages
+
+
+def _page_links(warehouse: Warehouse, claim: Claim, row: ModelRow, report_type: ReportType) -> dict[str, str]:
+    settings, owner = warehouse.settings, claim.owner
+    other = ReportType.DATA if report_type is ReportType.MODEL else ReportType.MODEL
+
+    def page(kind: ReportType, level: Level) -> str:
+        return links.explanation_link(settings, owner.user_id, owner.dataset_id, row.model_id, kind, level)
+
+    return {level.value: page(report_type, level) for level in Level} | {
+        "The model explained" if other is ReportType.MODEL else "The data explained": page(other, Level.BEGINNER),
+        "Bias report": links.bias_view_link(settings, owner.user_id, owner.dataset_id),
+        "Pipeline": links.pipeline_link(settings, claim.partition_key),
+        "Dagster run": links.run_link(settings, claim.run_id),
+        "In the lineage": links.asset_partition_link(settings, "xai_report", claim.partition_key),
+    }
+
+
+def _outcome(
+    warehouse: Warehouse, table: Table, row: ModelRow, explanation: ModelExplanation, level: Level
+) -> StageOutcome:
+    settings, version = warehouse.settings, table.version
+    factors = explanation.columns[:FACTORS_SHOWN]
+    return StageOutcome(
+        summary=f"What matters most to {row.model_id} {row.version}: {', '.join(f.name for f in factors[:3])}.",
+        data_version=f"{version.file_hash}/{row.model_id}/{row.version}/{level.value}",
+        numbers={
+            "level": level.value,
+            "rows explained": explanation.method.explained_rows,
+            "additivity error": explanation.method.additivity_error,
+        },
+        links={
+            f"{report_type.value} ({each.value})": links.explanation_link(
+                settings, version.user_id, version.dataset_id, row.model_id, report_type, each
+            )
+            for report_type in ReportType
+            for each in Level
+        },
+        checks=(
+            Check(
+                "shap_values_add_up",
+                explanation.additivity_holds,
+                f"Base value plus SHAP values miss the model by {explanation.method.additivity_error:.2e} at most.",
+                severity="error",
+            ),
+        ),
+        table=tuple({"column": factor.name, "mean |SHAP|": factor.shap} for factor in factors),
+    )

@@ -1,0 +1,95 @@
+"""A broker for the tests: the embedded one, or a real Kafka named by MLPIPE_TEST_KAFKA=host:port; own topics."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from mlpipe_dagster.messaging.connection import Connection, reachable
+from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
+from mlpipe_dagster.messaging.publisher import Publisher
+from mlpipe_dagster.messaging.reader import SharedReader
+from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
+from mlpipe_dagster.messaging.topics import create_topics
+from mlpipe_dagster.settings import settings
+
+REAL_KAFKA = "MLPIPE_TEST_KAFKA"
+SMALL_LIMIT = 200_000
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A broker that stays up for the whole session; its records are limited to 200,000 bytes."""
+    real = os.environ.get(REAL_KAFKA)
+    if real:
+        assert reachable(Connection(real)), f"{REAL_KAFKA}={real} does not answer"
+        yield Connection(real, SMALL_LIMIT)
+        return
+    with EmbeddedBroker(free_port(21092), tmp_path_factory.mktemp("broker") / "broker.log") as embedded:
+        yield Connection(embedded.address, SMALL_LIMIT)
+
+
+@pytest.fixture(scope="session")
+def real_kafka_only() -> None:
+    """Skips what the embedded broker cannot do: delete records, refuse a topic."""
+    if not os.environ.get(REAL_KAFKA):
+        pytest.skip(f"the embedded broker cannot do this; needs {REAL_KAFKA}=host:port")
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
+    """An embedded broker that a test may kill and start again."""
+    with EmbeddedBroker(free_port(22092), tmp_path / "broker.log") as embedded:
+        yield embedded
+
+
+@pytest.fixture
+def new_topic(broker: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Makes topics under names that no other test uses."""
+
+    def make(partitions: int = 1) -> str:
+        name = f"test-{uuid4().hex[:12]}"
+        monkeypatch.setenv("MLPIPE_KAFKA_PARTITIONS", str(partitions))
+        settings.cache_clear()
+        create_topics(broker, [name, f"{name}.dlq"])
+        return name
+
+    yield make
+    settings.cache_clear()
+
+
+@pytest.fixture
+def topic(new_topic: Callable[..., str]) -> str:
+    """A topic of one partition."""
+    return new_topic()
+
+
+@pytest.fixture
+def publisher(broker: Connection) -> Iterator[Publisher]:
+    """A publisher to the session's broker."""
+    publisher = Publisher(broker)
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def reader(broker: Connection) -> Iterator[SharedReader]:
+    """A reader of the session's broker."""
+    reader = SharedReader(broker)
+    yield reader
+    reader.close()
+
+
+def messages(topic: str, *values: str) -> list[OutboundMessage]:
+    """Messages with key `k` and these values."""
+    return [OutboundMessage(topic, b"k", value.encode()) for value in values]
+
+
+def publish(publisher: Publisher, topic: str, *values: str) -> list[Acknowledgement]:
+    """Publish these values; every one must be acknowledged."""
+    outcomes = publisher.publish(messages(topic, *values))
+    for outcome in outcomes:
+        assert isinstance(outcome, Acknowledgement), outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, Acknowledgement)]
