@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the settings, so that it says what is true: `python -m mlpipe_dagster.settings_table`."""
+"""Writes docs/configuration.md from the settings, so that it says what is true (`make docs`)."""
 
 from typing import Any
 

@@ -1,1 +1,4 @@
-"""The warehouse REST API and its pages: FastAPI routers over the Warehouse."""
+"""The data warehouse over HTTP: FastAPI routers, one noun a file, and the pages for people.
+
+Domain code does not import it.
+"""

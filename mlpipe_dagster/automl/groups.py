@@ -42,14 +42,16 @@ REGRESSION: dict[str, Rate] = {"MAE": mean_absolute_error, "mean error": _mean_e
 
 
 def group_labels(column: Column) -> NDArray[np.object_]:
-    """The group of each row: its value; a quarter of the range for numbers with more than 12 values.
+    """The group of each row: its value; a quarter of the rows for numbers with more than 12 values.
 
     Rare values beyond the 11 most frequent share the group `(other)`.
     """
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > MOST_GROUPS:
         values = pd.Series(as_number(column))
         quarters = pd.qcut(values, 4, duplicates="drop", precision=0)
-        return np.where(values.isna(), MISSING, quarters.astype(str)).astype(object)
+        names = [f"over {cut.left:g} to {cut.right:g}" for cut in quarters.cat.categories]
+        names[0] = f"up to {quarters.cat.categories[0].right:g}"
+        return np.array([*names, MISSING], dtype=object)[quarters.cat.codes]
     texts = as_text(column)
     labels, counts = np.unique(texts.astype(str), return_counts=True)
     if len(labels) <= MOST_GROUPS:

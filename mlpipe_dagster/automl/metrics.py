@@ -40,7 +40,7 @@ def row_losses(outcome: Outcome) -> Floats:
     if outcome.predicted.ndim == 1:
         return np.asarray((outcome.truth - outcome.predicted) ** 2)
     chosen = outcome.predicted[np.arange(len(outcome.truth)), outcome.truth.astype(np.int64)]
-    return -np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0))
+    return np.asarray(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0)))
 
 
 def loss(outcome: Outcome) -> float:

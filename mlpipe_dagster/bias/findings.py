@@ -62,13 +62,16 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
+    """What is measured: the target, its task, and the positive class of a binary one."""
+
     target: str
     task: TaskKind
     positive: str | None
 
     @property
     def outcome(self) -> str:
+        """The outcome as it stands in a sentence."""
         return f"“{outcome_label(self.target, self.positive)}”" if self.positive is not None else f"“{self.target}”"
 
 
@@ -77,20 +80,17 @@ def find(
     overall: Sequence[Outcome],
     quality: Quality,
     row_count: int,
-    target: str,
-    task: TaskKind,
-    positive: str | None,
+    about: About,
     problems: Sequence[str],
 ) -> Worded:
     """All findings, most serious first, and the verdict; `problems` are sentences about columns not measured."""
-    about = _About(target, task, positive)
-    judged = [(feature, contrast(feature, task)) for feature in features]
+    judged = [(feature, contrast(feature, about.task)) for feature in features]
     found = [_difference(feature, contrasted, about) for feature, contrasted in judged]
     found += [Finding(severity="notice", headline="A column was not measured", detail=text) for text in problems]
     found += [] if features else [_NOTHING_SENSITIVE]
     for feature in features:
         found += [*_small_groups(feature, row_count), *_missing_groups(feature, row_count)]
-    found += [*_quality(quality, row_count, target), *_rare_classes(overall, task, target)]
+    found += [*_quality(quality, row_count, about.target), *_rare_classes(overall, about)]
     ordered = sorted(found, key=lambda finding: _SEVERITY[finding.severity])
     return Worded(tuple(ordered), _verdict(judged))
 
@@ -136,7 +136,7 @@ def _judge(feature: FeatureBias, measure: Measure, p_adjusted: float, task: Task
     return "small" if clear else "none"
 
 
-def _difference(feature: FeatureBias, contrasted: Contrast, about: _About) -> Finding:
+def _difference(feature: FeatureBias, contrasted: Contrast, about: About) -> Finding:
     if contrasted.measure is None or feature.reference is None:
         return _not_compared(feature)
     severity, sentence, advice = _WORDS[contrasted.judgement]
@@ -176,7 +176,7 @@ def _sides(feature: FeatureBias, measure: Measure) -> tuple[str, str]:
     return quoted(feature.group(measure.group).label), quoted(reference)
 
 
-def _comparison(feature: FeatureBias, measure: Measure, about: _About) -> str:
+def _comparison(feature: FeatureBias, measure: Measure, about: About) -> str:
     group, reference = _sides(feature, measure)
     if about.task is TaskKind.MULTICLASS:
         return f"the outcomes of {group} and {reference} differ"
@@ -187,7 +187,7 @@ def _comparison(feature: FeatureBias, measure: Measure, about: _About) -> str:
     return f"{about.outcome} is {'more' if more else 'less'} common for {group} than for {reference}"
 
 
-def _numbers(feature: FeatureBias, measure: Measure, about: _About) -> str:
+def _numbers(feature: FeatureBias, measure: Measure, about: About) -> str:
     group, reference = _sides(feature, measure)
     mine, other = feature.group(measure.group).outcomes, feature.group(feature.reference or "").outcomes
     if about.task is TaskKind.REGRESSION:
@@ -248,7 +248,7 @@ def _small_groups(feature: FeatureBias, row_count: int) -> Iterator[Finding]:
         severity="notice",
         headline=f"{feature.column}: {'one group is' if len(small) == 1 else f'{len(small)} groups are'} small",
         detail=f"{list_text(sized)} of {known:,} rows.",
-        advice="Test a model on small groups before you rely on it for them: it learns little about them from few rows.",
+        advice="Test a model on small groups before you rely on it for them: it learns little from few rows.",
         column=feature.column,
     )
 
@@ -277,7 +277,7 @@ def _quality(quality: Quality, row_count: int, target: str) -> Iterator[Finding]
             severity="notice",
             headline="Some rows are repeated",
             detail=f"{quality.duplicate_rows:,} of {row_count:,} rows are copies of another row.",
-            advice="Remove repeated rows unless they are separate cases: they make a model look better in tests than it is.",
+            advice="Remove repeated rows unless they are separate cases: with them a model looks better than it is.",
         )
     for columns, what in (
         (quality.constant_columns, "the same value in every row"),
@@ -290,13 +290,15 @@ def _quality(quality: Quality, row_count: int, target: str) -> Iterator[Finding]
             )
 
 
-def _rare_classes(overall: Sequence[Outcome], task: TaskKind, target: str) -> Iterator[Finding]:
-    rare = [outcome for outcome in overall if task is not TaskKind.REGRESSION and outcome.value < RARE_CLASS]
+def _rare_classes(overall: Sequence[Outcome], about: About) -> Iterator[Finding]:
+    rare = [outcome for outcome in overall if about.task is not TaskKind.REGRESSION and outcome.value < RARE_CLASS]
     if rare:
-        named = [f"“{outcome_label(target, outcome.label)}” {percent_text(outcome.value)}" for outcome in rare[:5]]
+        named = [
+            f"“{outcome_label(about.target, outcome.label)}” {percent_text(outcome.value)}" for outcome in rare[:5]
+        ]
         yield Finding(
             severity="notice",
-            headline=f"Some classes of “{target}” are rare",
+            headline=f"Some classes of “{about.target}” are rare",
             detail=f"{list_text(named)} of the rows{' and further classes' if len(rare) > 5 else ''}.",
             advice="Accuracy hides errors on rare classes; look at precision and recall of each class.",
         )

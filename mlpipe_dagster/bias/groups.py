@@ -72,7 +72,7 @@ def open_table(connection: duckdb.DuckDBPyConnection, parquet: Path) -> Table:
 def text_of(table: Table, column: str) -> str:
     """SQL of the value as text: whole numbers without a decimal point; blank, NULL, NaN and infinite are NULL."""
     number = f"CAST({quote(column)} AS DOUBLE)"
-    if not table.types[column].startswith(_FLOATING):
+    if not _is_of(table, column, _FLOATING):
         return f"nullif(trim(CAST({quote(column)} AS VARCHAR)), '')"
     whole = f"{number} = trunc({number}) AND abs({number}) < 1e15"
     return (
@@ -83,12 +83,17 @@ def text_of(table: Table, column: str) -> str:
 
 def number_of(table: Table, column: str) -> str | None:
     """SQL of the value as a finite DOUBLE, of dates their year; None where the column holds neither."""
-    kind, name = table.types[column], quote(column)
-    if kind.startswith(_DATES):
+    name = quote(column)
+    if _is_of(table, column, _DATES):
         return f"CAST(year({name}) AS DOUBLE)"
-    if kind.startswith((*_FLOATING, *_WHOLE)) and not kind.endswith("[]"):
+    if _is_of(table, column, (*_FLOATING, *_WHOLE)):
         return f"CASE WHEN isfinite(CAST({name} AS DOUBLE)) THEN CAST({name} AS DOUBLE) END"
     return None
+
+
+def _is_of(table: Table, column: str, families: tuple[str, ...]) -> bool:
+    """Whether the column's type is of one of the families; a list of numbers is no number."""
+    return table.types[column].startswith(families) and not table.types[column].endswith("]")
 
 
 def label_groups(table: Table, column: str, kind: str) -> Labels:

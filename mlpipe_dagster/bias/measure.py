@@ -24,7 +24,7 @@ from mlpipe_dagster.bias.report import (
     Quality,
     Versus,
 )
-from mlpipe_dagster.bias.sensitive import SensitiveColumn, find_sensitive
+from mlpipe_dagster.bias.sensitive import SensitiveColumn, recognise
 from mlpipe_dagster.bias.target import (
     choose_positive,
     did_you_mean,
@@ -87,21 +87,34 @@ def measure_bias(
         table = groups.open_table(connection, parquet)
         require_column(target, list(table.types))
         read = _read_target(table, target, task, positive)
-        chosen, notes = _choose_columns(profile, table, target, sensitive)
+        chosen, problems = _choose_columns(profile, table, target, sensitive)
         features = _corrected([_measure_feature(table, read, column) for column in chosen])
-    quality = _quality(profile, read.missing)
-    worded = findings.find(features, read.overall, quality, table.row_count, target, task, read.positive, notes)
+        row_count = table.row_count
+    notes = (*profile.notes, read.note if chosen else "", *problems)
+    return _report(read, features, _quality(profile, read.missing), row_count, problems, notes)
+
+
+def _report(
+    read: Target,
+    features: tuple[FeatureBias, ...],
+    quality: Quality,
+    row_count: int,
+    problems: Sequence[str],
+    notes: Sequence[str],
+) -> BiasReport:
+    about = findings.About(read.column, read.task, read.positive)
+    worded = findings.find(features, read.overall, quality, row_count, about, problems)
     return BiasReport(
-        row_count=table.row_count,
-        target=target,
-        task=task,
+        row_count=row_count,
+        target=read.column,
+        task=read.task,
         positive=read.positive,
         positive_reason=read.positive_reason,
         overall=read.overall,
         features=features,
         findings=worded.findings,
         verdict=worded.verdict,
-        notes=tuple(note for note in (*profile.notes, read.note, *notes) if note),
+        notes=tuple(note for note in notes if note),
         quality=quality,
     )
 
@@ -129,9 +142,7 @@ def _read_number(table: Table, column: str) -> Target:
     edges, exact = groups.choose_edges(table, number)
     require_variation(column, len(edges))
     note = (
-        ""
-        if exact
-        else f"Distributions of “{column}” are compared at {len(edges):,} quantiles: KS may be 0.001 too low."
+        "" if exact else f"Distributions of “{column}” are compared at {len(edges):,} quantiles: KS is a lower bound."
     )
     overall = (_mean(moments),) if moments else ()
     missing = table.row_count - (moments.count if moments else 0)
@@ -154,7 +165,6 @@ def _choose_columns(
     profile: Profile, table: Table, target: str, sensitive: Sequence[str]
 ) -> tuple[list[SensitiveColumn], tuple[str, ...]]:
     """The columns to measure, and a sentence about each that was asked for and cannot be."""
-    recognised = {found.column: found for found in find_sensitive(profile)}
     chosen, notes = [], []
     for column in dict.fromkeys(sensitive):
         described = profile.column(column)
@@ -166,7 +176,8 @@ def _choose_columns(
         elif described and (described.personal or described.kind == "identifier"):
             notes.append(f"“{column}” identifies single people, so there are no groups in it to compare.")
         else:
-            chosen.append(recognised.get(column) or SensitiveColumn(column, "named", "it was named as sensitive"))
+            known = recognise(described) if described else None
+            chosen.append(known or SensitiveColumn(column, "named", "it was named as sensitive"))
     return chosen, tuple(notes)
 
 

@@ -31,11 +31,12 @@ def find_sensitive(profile: Profile) -> tuple[SensitiveColumn, ...]:
     columns with a single value are left out: there are no groups in them to compare.
     """
     suitable = (column for column in profile.columns if not column.personal and column.kind not in UNSUITABLE_KINDS)
-    found = (_recognise(column) for column in suitable)
+    found = (recognise(column) for column in suitable)
     return tuple(sensitive for sensitive in found if sensitive)
 
 
-def _recognise(column: ColumnProfile) -> SensitiveColumn | None:
+def recognise(column: ColumnProfile) -> SensitiveColumn | None:
+    """What kind of sensitive column it is, whether or not its groups can be compared; None for any other column."""
     phrases = _phrases(plain_words(column.name))
     for kind in SENSITIVE_KINDS:
         if _name_says(phrases, kind, column):

@@ -1,5 +1,6 @@
 """The four assets, one a stage, partitioned by dataset. Each says what it is; how it runs stands in stage_run.py."""
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,18 +26,24 @@ def stage_asset(
     """What the four have in common: partitions, checks, the hook that lets events leave, resources."""
 
     def build(body: Callable[..., Results]) -> dg.AssetsDefinition:
-        return dg.asset(
-            name=body.__name__,
+        spec = dg.AssetSpec(
+            key=body.__name__,
+            description=inspect.getdoc(body),
             deps=deps,
             kinds=kinds,
+            group_name="responsible_automl",
+            owners=["team:mlpipe"],
+            skippable=True,  # a run that does not own the work materializes nothing
+        )
+        return dg.multi_asset(
+            name=body.__name__,
+            specs=[spec],
             pool=pool,
             partitions_def=datasets,
             check_specs=check_specs(body.__name__),
+            can_subset=True,  # the only form in which the checks, too, may stay out
             hooks={flush_outbox},
             required_resource_keys={"warehouse", "kafka"},
-            group_name="responsible_automl",
-            owners=["team:mlpipe"],
-            output_required=False,  # a run that does not own the work materializes nothing
         )(body)
 
     return build

@@ -4,16 +4,12 @@ import dagster as dg
 
 from mlpipe_dagster.defs.assets import CONFIGS
 from mlpipe_dagster.defs.config import run_config
-from mlpipe_dagster.defs.partitions import datasets
 from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.schema import LedgerRow
 
 ROW_TAG = "mlpipe/row"
-STAGE_JOBS = {
-    stage: dg.define_asset_job(f"{asset}_job", selection=[asset], partitions_def=datasets)
-    for stage, asset in ASSETS.items()
-}
+STAGE_JOBS = {stage: dg.define_asset_job(f"{asset}_job", selection=[asset]) for stage, asset in ASSETS.items()}
 
 
 def run_request(row: LedgerRow, run_key: str) -> dg.RunRequest:

@@ -52,7 +52,7 @@ def _claim(context: dg.AssetExecutionContext, warehouse: Warehouse, stage: Stage
     with warehouse.transaction() as session:
         if config.cause:
             rerun = context.run.parent_run_id is not None
-            claim = ledger.take(session, stage, config.cause, context.run_id, rerun)
+            claim = ledger.take(session, stage, config.cause, context.run.run_id, rerun)
             row = ledger.find(session, stage.value, config.cause)
             if claim or not (rerun and row and row.state in ("done", "answered")):
                 return claim
@@ -61,7 +61,7 @@ def _claim(context: dg.AssetExecutionContext, warehouse: Warehouse, stage: Stage
         version = datasets.get_version(session, key.user_id, key.dataset_id, config.version or None)
         goes_on = config.continue_pipeline and not config.cause
         return ledger.take_for_person(
-            session, warehouse.settings, stage, version, context.run_id, config.payload(), goes_on
+            session, warehouse.settings, stage, version, context.run.run_id, config.payload(), goes_on
         )
 
 

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError
+from kafka.net.compat import KafkaNetClient
 
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.forks import keep_untouched, start_over_in_children
@@ -19,6 +20,7 @@ from mlpipe_dagster.settings import settings
 BOOTSTRAP_SECONDS = 2.0
 REQUEST_SECONDS = 2.5
 RECONNECT_SECONDS = 0.5
+RETRY_SECONDS = 0.02  # a producer spends it on every topic it has not met yet
 
 Answer = TypeVar("Answer")
 
@@ -49,11 +51,31 @@ class Connection:
             **dict(self.security),
         }
 
+    def log_client_options(self) -> dict[str, object]:
+        """Keyword arguments of consumers and producers: they create no topics by asking for them."""
+        return {**self.client_options(), "kafka_client": _creating_nothing}
+
+
+def _creating_nothing(**options: object) -> KafkaNetClient:
+    """A client whose background questions create no topics: kafka-python 3.0.12 loses `allow_auto_create_topics`.
+
+    An embedded broker that comes back empty would else get its topics, with four partitions, from whoever asks first.
+    """
+    client = KafkaNetClient(**options)
+    client.cluster.config.update(allow_auto_create_topics=False, retry_backoff_ms=int(RETRY_SECONDS * 1000))
+    return client
+
+
+class BrokerRefuses(BrokerUnavailable):
+    """The broker answers, and does not do it: not allowed, not now, or not the one in charge."""
+
+    error_type = "broker_refuses"
+
 
 def unavailable(connection: Connection, error: KafkaError) -> BrokerUnavailable:
     """Say which broker did not do what it was asked, and why."""
     if isinstance(error, BrokerResponseError):
-        return BrokerUnavailable(f"Kafka at {connection.bootstrap_servers} refuses: {error}")
+        return BrokerRefuses(f"Kafka at {connection.bootstrap_servers} refuses: {error}")
     return BrokerUnavailable(f"Kafka unreachable at {connection.bootstrap_servers} ({error})")
 
 

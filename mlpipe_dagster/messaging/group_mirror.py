@@ -9,13 +9,13 @@ from kafka import TopicPartition
 from kafka.errors import NoError
 from kafka.structs import OffsetAndMetadata
 
-from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection
+from mlpipe_dagster.messaging.connection import BrokerAdmin, BrokerRefuses, Connection
 
 
 def mirror(connection: Connection, group: str, topic: str, offsets: Mapping[int, int]) -> bool:
-    """Commit `{partition: next offset}` for the group; False where Kafka refuses, as it does while a member is live.
+    """Commit `{partition: next offset}` for the group; False where Kafka refuses.
 
-    Raises BrokerUnavailable where the broker or the group's coordinator does not answer.
+    It does while a member is live, and for a moment after it was started. Raises BrokerUnavailable where it is down.
     """
     if not offsets:
         return True
@@ -25,6 +25,8 @@ def mirror(connection: Connection, group: str, topic: str, offsets: Mapping[int,
     }
     try:
         answers = admin.ask(lambda client: client.alter_group_offsets(group, wanted))
+    except BrokerRefuses:
+        return False
     finally:
         admin.close()
     return set(answers) == set(wanted) and all(error is NoError for error in answers.values())

@@ -16,8 +16,8 @@ from mlpipe_dagster.messaging.records import Record
 
 POLL_SECONDS = 0.05  # an embedded broker does not wake a waiting fetch; a longer one would delay newcomers too
 PARTITION_BYTES = 256 * 1024  # of one fetch; a larger record comes alone
-# kafka-python 3.0.12 never fetches again from a partition that is paused while a part of its fetch is undelivered: every
-# poll must take all that was fetched
+# kafka-python 3.0.12 may never again fetch from a partition that is paused while part of its fetch is undelivered:
+# every poll must take all that was fetched
 EVERYTHING = 1_000_000
 
 Partition = tuple[str, int]
@@ -59,7 +59,7 @@ class LogConsumer:
         self._assigned: set[TopicPartition] = set()
         self._running: set[TopicPartition] = set()
         self._kafka = KafkaConsumer(
-            **connection.client_options(),
+            **connection.log_client_options(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -84,7 +84,7 @@ class LogConsumer:
             self._running -= idle
 
     def poll(self) -> Fetched:
-        """Wait a moment for records; some hundreds at most. Raises KafkaError, but is just empty while a broker is down."""
+        """Wait a moment for records. Raises KafkaError, but is just empty while a broker is down."""
         try:
             fetched = self._kafka.poll(timeout_ms=int(POLL_SECONDS * 1000), max_records=EVERYTHING)
         except OffsetOutOfRangeError as error:

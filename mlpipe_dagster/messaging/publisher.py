@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.producer.future import FutureRecordMetadata
+from kafka.serializer import Serializer
 
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, TooLarge
 from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, unavailable
@@ -30,8 +31,9 @@ class _Null:
     """Stands for a null value: kafka-python refuses a record with neither key nor value, Kafka does not."""
 
 
-def _serialized(value: bytes | _Null) -> bytes | None:
-    return None if isinstance(value, _Null) else value
+class _ValueSerializer(Serializer):  # type: ignore[misc]  # kafka-python has no types
+    def serialize(self, _topic: str, _headers: object, value: bytes | _Null) -> bytes | None:
+        return None if isinstance(value, _Null) else value
 
 
 class Publisher:
@@ -127,7 +129,7 @@ class Publisher:
     def _open_producer(self) -> KafkaProducer:
         if self._producer is None:
             self._producer = KafkaProducer(
-                **self._connection.client_options(),
+                **self._connection.log_client_options(),
                 acks="all",
                 enable_idempotence=False,
                 max_in_flight_requests_per_connection=1,
@@ -135,7 +137,7 @@ class Publisher:
                 delivery_timeout_ms=int(DELIVERY_SECONDS * 1000),
                 max_block_ms=int(METADATA_SECONDS * 1000),
                 max_request_size=self._connection.max_message_bytes + DEAD_LETTER_HEADROOM,
-                value_serializer=_serialized,
+                value_serializer=_ValueSerializer(),
             )
         return self._producer
 

@@ -53,7 +53,7 @@ class Rounds:
             return
         consumer = self._placed(located)
         fetched = consumer.poll()
-        if fetched.records and not self._same_logs(located):
+        if (fetched.records or fetched.moved) and not self._same_logs(located):
             return
         self._hand_out(located, fetched, consumer)
 
@@ -101,7 +101,7 @@ class Rounds:
         return self._consumer
 
     def _same_logs(self, tickets: Mapping[str, Ticket]) -> bool:
-        """Whether the records came from the logs that the tickets read; else they are dropped and all is asked anew."""
+        """Whether a fetch came from the logs that the tickets read; else it is dropped and all is asked anew."""
         states = describe(self._admin, tickets)
         same = all(topic in states and states[topic].topic_id == ticket.topic_id for topic, ticket in tickets.items())
         if not same:
@@ -148,7 +148,7 @@ class Rounds:
             self.distrusted = True
         elif ticket.short_since is None:
             ticket.short_since = now
-        elif now - ticket.short_since >= SHORT_LOG_SECONDS:
+        elif now - ticket.short_since >= SHORT_LOG_SECONDS and self._same_logs({ticket.topic: ticket}):
             for partition in short:
                 ticket.move(consumer.restart(ticket.topic, partition, ticket.offsets[partition]))
         return bool(short)

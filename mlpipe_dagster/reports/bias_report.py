@@ -23,6 +23,7 @@ from mlpipe_dagster.reports.bias_view import (
     significance_table,
 )
 from mlpipe_dagster.reports.page import render
+from mlpipe_dagster.reports.wording import printable
 from mlpipe_dagster.vocabulary import Level, TaskKind
 
 _MAIN_MEASURES: dict[TaskKind, tuple[str, ...]] = {
@@ -61,7 +62,7 @@ def render_bias_report(report: BiasReport, level: Level, links: Mapping[str, str
     `links` go to the top of the page: the keys `beginner`, `intermediate` and `expert` lead to the same report at that
     level, every other key is the text of a link.
     """
-    return render(
+    page = render(
         "bias_report.html",
         report=report,
         level=str(level),
@@ -78,6 +79,7 @@ def render_bias_report(report: BiasReport, level: Level, links: Mapping[str, str
             "seed": intervals.SEED,
         },
     )
+    return printable(page)
 
 
 def _section(report: BiasReport, feature: FeatureBias, level: Level) -> _Section:

@@ -101,25 +101,24 @@ def line_chart(
     points = [point for line in lines for point in line.points if math.isfinite(point[0]) and math.isfinite(point[1])]
     if not points:
         return _svg(20, title, "No values.", [_anchored("No values", 30.0, 14)])
-    rows = len(lines) if len(lines) > 1 else 0
-    top = (22.0 if y_label else 8.0) + 16.0 * rows
+    head = 18.0 if y_label else 4.0
+    top = head + 4.0 + (16.0 * len(lines) if len(lines) > 1 else 0.0)
     floor = top + 130.0
-    lowest, highest = min(y for _, y in points), max(y for _, y in points)
-    ticks = _ticks(lowest, highest)
+    ticks = _ticks(min(y for _, y in points), max(y for _, y in points))
     left = 8.0 + max(text_width(number_text(tick), _SMALL) for tick in ticks)
     x = _scale(min(x for x, _ in points), max(x for x, _ in points), left, WIDTH - 6.0)
     y = _scale(ticks[0], ticks[-1], floor, top)
     parts = [_text(y_label, 2, 12, "var(--quiet, #525c66)", size=_SMALL)]
     parts += [_tick(tick, y(tick), left) for tick in ticks]
     parts += [_anchored(written(value), x(value), floor + 15) for value in _x_ticks(points)]
-    parts.append(
-        _text(shortened(x_label, WIDTH - left, _SMALL), (left + WIDTH) / 2, floor + 30, anchor="middle", size=_SMALL)
-    )
+    parts.append(_anchored(shortened(x_label, WIDTH - left, _SMALL), (left + WIDTH) / 2, floor + 30))
     if diagonal:
         parts.append(_path([(x(tick), y(tick)) for tick in (ticks[0], ticks[-1])], "var(--quiet, #525c66)", "2 4"))
     for index, line in enumerate(lines):
-        parts.extend(_line(line, index, x, y, len(lines) > 1))
-    return _svg(int(floor) + 36, title, " ".join(_line_said(line, y_label) for line in lines), parts)
+        parts += _line(line, index, x, y)
+        parts += _legend(line, index, head + 10.0) if len(lines) > 1 else []
+    said = " ".join(_line_said(line, y_label) for line in lines)
+    return _svg(int(floor) + (36 if x_label else 20), title, said, parts)
 
 
 def stand_alone(svg: str) -> str:
@@ -271,22 +270,25 @@ def _path(points: Sequence[tuple[float, float]], colour: str, dashes: str) -> st
     return f'<path d="{drawn}" fill="none" stroke="{colour}" stroke-width="2"{dashed} stroke-linejoin="round"/>'
 
 
-def _line(
-    line: Line, index: int, x: Callable[[float], float], y: Callable[[float], float], legend: bool
-) -> Sequence[str]:
-    dashes, colour = (
-        _DASHES[index % len(_DASHES)],
-        "var(--accent, #0b6b70)" if index % 2 == 0 else "var(--ink, #1b2026)",
-    )
+def _stroke(index: int) -> tuple[str, str]:
+    """Colour and dashes of the line of that number."""
+    colour = "var(--accent, #0b6b70)" if index % 2 == 0 else "var(--ink, #1b2026)"
+    return colour, _DASHES[index % len(_DASHES)]
+
+
+def _line(line: Line, index: int, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
+    colour, dashes = _stroke(index)
     placed = [(x(at), y(value)) for at, value in line.points if math.isfinite(at) and math.isfinite(value)]
     parts = [_path(placed, colour, dashes)] if len(placed) > 1 else []
     if line.marked or len(placed) == 1:
         parts += [f'<circle cx="{left:.1f}" cy="{top:.1f}" r="2.6" fill="{colour}"/>' for left, top in placed]
-    if legend:
-        row = 28.0 + 16.0 * index
-        parts.append(_path([(2.0, row - 4), (30.0, row - 4)], colour, dashes))
-        parts.append(_text(shortened(line.label, WIDTH - 40, _SMALL), 36, row, size=_SMALL))
     return parts
+
+
+def _legend(line: Line, index: int, top: float) -> list[str]:
+    row = top + 16.0 * index
+    label = _text(shortened(line.label, WIDTH - 40, _SMALL), 36, row, size=_SMALL)
+    return [_path([(2.0, row - 4), (30.0, row - 4)], *_stroke(index)), label]
 
 
 def _line_said(line: Line, y_label: str) -> str:

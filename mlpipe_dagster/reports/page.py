@@ -17,13 +17,14 @@ LEVEL_TITLES = {Level.BEGINNER: "Beginner", Level.INTERMEDIATE: "Intermediate", 
 
 @cache
 def environment() -> Environment:
-    """The Jinja environment of this package's templates: autoescaping, and a missing value is an error."""
+    """The Jinja environment of this package's templates: autoescaping, only printable text, no missing values."""
     made = Environment(
         loader=PackageLoader("mlpipe_dagster.reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_written,
     )
     made.filters.update(
         number=number_text,
@@ -31,13 +32,17 @@ def environment() -> Environment:
         percent=percent_text,
         frequency=frequency_text,
         listed=list_text,
-        printable=printable,
         quoted=quoted,
         outcome=outcome,
         linkable=linkable,
     )
     made.globals["level_titles"] = {str(level): title for level, title in LEVEL_TITLES.items()}
     return made
+
+
+def _written(value: object) -> object:
+    """What a template writes: texts of the data without the characters that would break or turn the page."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def quoted(name: str) -> Markup:

@@ -6,6 +6,7 @@ from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.xai.explanation import ModelExplanation
 
 MOST_BARS = 5
+MOST_CLASSES = 20
 
 
 def factors_plot(explanation: ModelExplanation) -> str:
@@ -19,10 +20,10 @@ def data_plot(profile: Profile, target: str | None) -> str:
     """The distribution of the target as an SVG file; missing values by column where there is no target to draw."""
     column = profile.column(target) if target else None
     if column is not None and column.personal is None:
+        if column.histogram and column.distinct > MOST_CLASSES:
+            return stand_alone(histogram(column.histogram, title=f"Values of {column.name}"))
         if column.top_values:
             return _values(column, profile.row_count)
-        if column.histogram:
-            return stand_alone(histogram(column.histogram, title=f"Values of {column.name}"))
     return _gaps(profile)
 
 

@@ -40,7 +40,7 @@ def main() -> None:
     for group in left:
         signal_group(group, signal.SIGTERM)
     give_up_at = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < give_up_at and any([signal_group(group, 0) for group in left]):
+    while time.monotonic() < give_up_at and any(signal_group(group, 0) for group in left):
         time.sleep(0.05)
     for group in left:
         signal_group(group, signal.SIGKILL)

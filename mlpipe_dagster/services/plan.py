@@ -166,8 +166,10 @@ def choose_dagster_home(home: Path) -> Path:
 
 
 def prepare_folders(plan: Plan) -> None:
-    """Make the folders, the workspace file and, in a home of its own, dagster.yaml."""
+    """Make folders, workspace file and, in a home of its own, dagster.yaml; set the last logs aside as .log.1."""
     plan.logs.mkdir(parents=True, exist_ok=True)
+    for log in plan.logs.glob("*.log"):
+        log.replace(log.with_suffix(".log.1"))
     plan.workspace.parent.mkdir(parents=True, exist_ok=True)
     server = {"host": HOST, "port": plan.code_port, "location_name": LOCATION}
     plan.workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # JSON is YAML

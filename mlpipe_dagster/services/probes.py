@@ -48,27 +48,41 @@ def local_session() -> requests.Session:
 
 def api_ready(url: str) -> bool:
     """Whether the API says that catalogue, objects and Kafka answer it."""
-    return _status(f"{url}/ready") == 200
+    return api_trouble(url) is None
+
+
+def api_trouble(url: str) -> str | None:
+    """Why the API is not ready, in its own words where it answers; None when it is."""
+    answer = _get(f"{url}/ready")
+    if answer is None:
+        return "does not answer"
+    if answer.ok:
+        return None
+    try:
+        return f"is not ready: {answer.json()['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"answers {answer.status_code} {answer.reason}"
 
 
 def webserver_ready(url: str) -> bool:
     """Whether the Dagster webserver answers."""
-    return _status(f"{url}/server_info") == 200
+    answer = _get(f"{url}/server_info")
+    return answer is not None and answer.ok
 
 
-def _status(url: str) -> int | None:
+def _get(url: str) -> requests.Response | None:
     with local_session() as session:
         try:
-            return session.get(url, timeout=ASK_SECONDS).status_code
+            return session.get(url, timeout=ASK_SECONDS)
         except requests.RequestException:
             return None
 
 
 def code_server_serves(host: str, port: int) -> bool:
     """Whether the code server has loaded the definitions and answers gRPC's health check."""
-    import grpc  # slow to import, and needed by `mlpipe up` only
-    from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
-    from grpc_health.v1.health_pb2_grpc import HealthStub
+    import grpc  # type: ignore[import-untyped]  # slow to import, and needed by `mlpipe up` only
+    from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse  # type: ignore[import-untyped]
+    from grpc_health.v1.health_pb2_grpc import HealthStub  # type: ignore[import-untyped]
 
     with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:

@@ -26,7 +26,7 @@ CALM_SECONDS = 60.0
 LOG_LINES = 12
 
 
-class ServiceFailed(MlpipeError):
+class ServiceFailed(MlpipeError):  # noqa: N818 - as in errors.py
     """A service does not run and will not be started again; the message names its log."""
 
     error_type = "service"
@@ -185,7 +185,7 @@ class Supervisor:
         running.deaths = 1 if rested else running.deaths + 1
         if running.deaths >= MOST_DEATHS:
             raise ServiceFailed(_failure(running, f"{how}, the {running.deaths}th time in a row"))
-        delay = min(FIRST_DELAY_SECONDS * 2 ** (running.deaths - 1), LONGEST_DELAY_SECONDS)
+        delay = restart_delay(running.deaths)
         running.restart_at = time.monotonic() + delay
         self._say(f"{running.service.name} {how}; starting it again in {delay:.0f} s (log: {running.service.log})")
 
@@ -208,6 +208,11 @@ class Supervisor:
             self._guard.stdin.flush()
 
 
+def restart_delay(deaths: int) -> float:
+    """Seconds to wait after so many deaths in a row: doubles each time, up to half a minute."""
+    return min(FIRST_DELAY_SECONDS * 2 ** (deaths - 1), LONGEST_DELAY_SECONDS)
+
+
 def _ended(running: Running) -> str | None:
     """How the process ended, for a person; None while it runs."""
     code = running.process.poll() if running.process else None
@@ -227,7 +232,7 @@ def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         guard.signal_group(process.pid, signal.SIGTERM)
     give_up_at = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < give_up_at and any([_group_lives(process) for process in processes]):
+    while time.monotonic() < give_up_at and any(_group_lives(process) for process in processes):
         time.sleep(0.02)
     for process in processes:
         guard.signal_group(process.pid, signal.SIGKILL)

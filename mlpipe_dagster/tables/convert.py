@@ -1,7 +1,7 @@
 """An upload of any known format into typed, zstd-compressed Parquet with its profile.
 
-The order of things: format (`sniff.py`), clean text (`text.py`), columns (`delimited.py`, `workbook.py`, `source.py`), types
-(`infer.py`), Parquet (here), profile (`measure.py`).
+The order of things: format (`sniff.py`), clean text (`text.py`), columns (`delimited.py`, `workbook.py`,
+`source.py`), types (`infer.py`), Parquet (here), profile (`measure.py`).
 """
 
 import tempfile
@@ -57,8 +57,8 @@ class OpenedTable:
 def to_parquet(source: Path, filename: str, target: Path) -> Profile:
     """Write the upload at `source`, called `filename`, to `target` as typed zstd Parquet and return its profile.
 
-    Columns are int64, float64, bool, datetime64[ns] or text; missing values are nulls, never NaN or infinity. Everything that
-    had to be mended is in the profile's notes. `target` exists afterwards only if all went well.
+    Columns are int64, float64, bool, datetime64[ns] or text; missing values are nulls, never NaN or infinity.
+    Everything that had to be mended is in the profile's notes. `target` exists afterwards only if all went well.
 
     Raises:
         TableError: the file is empty, has no rows, is not a table, is damaged, or is over the limit once unpacked.

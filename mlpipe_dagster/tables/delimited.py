@@ -1,7 +1,8 @@
-"""Delimited text (CSV, TSV and kin) into a `Source`: names from the header, every row checked for its number of fields.
+"""Delimited text (CSV, TSV and kin) into a `Source`: names from the header, every row checked for its number of
+fields.
 
-Works on the clean copy made by `text.py`. Arrow parses, since it reports each row that does not fit and takes 20,000 columns in its
-stride (DuckDB's reader ran out of 2 GB there). Values stay text; types are settled in `infer.py`.
+Works on the clean copy made by `text.py`. Arrow parses, since it reports each row that does not fit and takes 20,000
+columns in its stride (DuckDB's reader ran out of 2 GB there). Values stay text; types are settled in `infer.py`.
 """
 
 import csv
@@ -45,7 +46,8 @@ def read_delimited(clean: Path, delimiter: str, header: bool, folder: Path) -> S
     """Spool the rows of `clean` as text below `folder`.
 
     Raises:
-        TableError: empty, a header without rows, an unclosed quote, or more than 10 % of the rows with a wrong number of fields.
+        TableError: empty, a header without rows, an unclosed quote, or more than 10 % of the rows with a wrong number
+        of fields.
     """
     skip, first = _first_record(clean, delimiter)
     raw_names = first if header else [""] * len(first)
@@ -69,11 +71,9 @@ def _first_record(clean: Path, delimiter: str) -> tuple[int, list[str]]:
     """Lines before the header (blank, or Excel's `sep=;`), and the fields of the header."""
     csv.field_size_limit(1 << 30)
     with clean.open(encoding="utf-8", newline="") as file:
-        skip = 0
-        for line in file:
+        for skip, line in enumerate(file):
             if line.strip() and not EXCEL_SEPARATOR.fullmatch(line):
                 return skip, next(csv.reader(itertools.chain([line], file), delimiter=delimiter))
-            skip += 1
     raise TableError("The file is empty. Upload a table with a header line and at least one row.")
 
 
@@ -88,9 +88,7 @@ def _reader(clean: Path, delimiter: str, width: int, skip: int, header: bool, ra
             block_size=BLOCK_BYTES,
             use_threads=False,
         ),
-        parse_options=pv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=width == 1, invalid_row_handler=ragged
-        ),
+        parse_options=pv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=ragged),
         convert_options=pv.ConvertOptions(
             column_types=dict.fromkeys(keys, pa.string()), strings_can_be_null=False, check_utf8=False
         ),
@@ -154,11 +152,11 @@ def _ragged_notes(clean: Path, width: int, skip: int, ragged: _Ragged) -> tuple[
 
 
 def _line_numbers(clean: Path, skip: int, numbers: Sequence[int]) -> list[int]:
-    """The physical line on which each record starts; records are counted from 1 after the `skip` first lines."""
+    """The physical line on which each record starts; records are counted from 1 after `skip` lines, blank ones not."""
     found, record, inside = list[int](), 0, False
     with clean.open("rb") as file:
         for line_number, line in enumerate(itertools.islice(file, skip, None), start=skip + 1):
-            if not inside:
+            if not inside and line != b"\n":
                 record += 1
                 if record in numbers:
                     found.append(line_number)

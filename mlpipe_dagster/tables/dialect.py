@@ -1,4 +1,5 @@
-"""The dialect of delimited text, judged from its first lines: which delimiter, and whether the first line names the columns.
+"""The dialect of delimited text, judged from its first lines: which delimiter, and whether the first line names the
+columns.
 
 Works on decoded text alone; files, encodings and types belong to others.
 """
@@ -49,8 +50,8 @@ def find_delimiter(text: str, preferred: str = ",") -> tuple[str, float]:
 def has_header(sample: Sequence[Sequence[str]]) -> bool:
     """Whether the first record names the columns.
 
-    It does not where it holds a number in every column of numbers (and there is one). Counters from 0 and years are still names:
-    that is how data frames without names and wide yearly tables are written.
+    It does not where it holds a number in every column of numbers (and there is one). Counters from 0 and years are
+    still names: that is how data frames without names and wide yearly tables are written.
     """
     if len(sample) < 2:
         return True

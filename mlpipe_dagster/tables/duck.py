@@ -1,7 +1,7 @@
 """DuckDB connections: in memory, bounded, and shut in a sandbox of named files and folders.
 
-Every query of the platform over a table goes through `connect`; nobody else opens a DuckDB connection. What the queries say belongs
-to the modules that ask them.
+Every query of the platform over a table goes through `connect`; nobody else opens a DuckDB connection. What the
+queries say belongs to the modules that ask them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +16,9 @@ from mlpipe_dagster.settings import settings
 def connect(allowed: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     """A fresh in-memory connection that can read and write below `allowed` only; close it, or use it in a `with`.
 
-    A folder opens everything below it; any other path opens that one file, present or not yet. Memory, threads and the
-    spill folder come from the settings (a spill folder of its own: DuckDB's file names in it are the same in every process).
-    The configuration is locked: no statement can widen it.
+    A folder opens everything below it; any other path opens that one file, present or not yet. Memory, threads and
+    the spill folder come from the settings (a spill folder of its own: DuckDB's file names in it are the same in
+    every process). The configuration is locked: no statement can widen it.
     """
     now = settings()
     connection = duckdb.connect(":memory:")
@@ -28,6 +28,7 @@ def connect(allowed: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET enable_progress_bar = false")
+    connection.execute("SET parquet_metadata_cache = true")
     connection.execute("SET TimeZone = 'UTC'")
     absolute = [path.absolute() for path in allowed]
     connection.execute(f"SET allowed_directories = {_list(path for path in absolute if path.is_dir())}")

@@ -1,8 +1,8 @@
 """The type of every column of a source: what its values say, and the SQL that turns them into that type.
 
-A column gets a type only where every value present has it; anything else stays text, so that nothing is lost. Parquet holds BIGINT,
-DOUBLE, BOOLEAN, TIMESTAMP and VARCHAR after this, without NaN or infinity. Other formats of dates and numbers than the plain
-ones are tried in `notations.py`.
+A column gets a type only where every value present has it; anything else stays text, so that nothing is lost. Parquet
+holds BIGINT, DOUBLE, BOOLEAN, TIMESTAMP and VARCHAR after this, without NaN or infinity. Other formats of dates and
+numbers than the plain ones are tried in `notations.py`.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*|\s*[+-]?([iI]
 LONG = r"^\s*[+-]?0*\.?0*[1-9]([0-9]\.?){17,}"
 """More digits than a double is written with."""
 FORMS = frozenset(("number", "flag", "stamp"))
-FIRST_ROWS = 2_000
+FIRST_ROWS = 5_000
 EARLIEST, LATEST = "TIMESTAMP '1678-01-01'", "TIMESTAMP '2262-01-01'"
 """What datetime64[ns] can hold, in whole years."""
 
@@ -110,17 +110,20 @@ def notes_on(columns: Iterable[TypedColumn]) -> tuple[str, ...]:
 
 
 def _stamp(text: str) -> str:
-    """SQL of an ISO date or time; an offset is taken to UTC. Casting with time zones is slow, hence only where there is one."""
+    """SQL of an ISO date or time; an offset is taken to UTC. Casting with time zones is slow, hence only where there
+    is one."""
     zoned = f"TRY_CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
     plain = f"TRY_CAST({text} AS TIMESTAMP)"
-    has_offset = f"length({text}) > 19 AND regexp_matches({text}, '[+-][0-9]{{2}}(:?[0-9]{{2}})?\s*$')"
-    return f"CASE WHEN NOT regexp_matches({text}, '^\s*[0-9]{{4}}-') THEN NULL WHEN {has_offset} THEN {zoned} ELSE {plain} END"
+    has_offset = f"length({text}) > 19 AND regexp_matches({text}, '[+-][0-9]{{2}}(:?[0-9]{{2}})?[[:space:]]*$')"
+    return f"CASE WHEN NOT regexp_matches({text}, '^[[:space:]]*[0-9]{{4}}-') THEN NULL WHEN {has_offset} THEN {zoned} ELSE {plain} END"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[SourceColumn]) -> list[_Counts]:
     """The counts of each column: all of them on the first rows, then on every row those that can still decide."""
     first = f"(SELECT * FROM {relation} LIMIT {FIRST_ROWS})"
     glimpsed = _run_counts(connection, first, columns, [FORMS] * len(columns))
+    if glimpsed[0].rows < FIRST_ROWS:
+        return glimpsed
     return _run_counts(connection, relation, columns, [_undecided(counts) for counts in glimpsed])
 
 
@@ -215,7 +218,8 @@ def _plain_kind(counts: _Counts) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _typed(name: str, kind: str, text: str, missing: bool, remarks: tuple[str, ...] = ()) -> TypedColumn:
-    """A column of SQL type `kind`; whole numbers with gaps are float64 and truth values with gaps object, as in pandas."""
+    """A column of SQL type `kind`; whole numbers with gaps are float64 and truth values with gaps object, as in
+    pandas."""
     if kind == "BOOLEAN":
         return TypedColumn(name, f"CAST({text} AS BOOLEAN)", "object" if missing else "bool", remarks)
     if kind == "BIGINT":

@@ -1,7 +1,8 @@
-"""A cheap look at an upload for the answer to the person who sends it: names, types and number of rows where they can be had.
+"""A cheap look at an upload for the answer to the person who sends it: names, types and number of rows where they can
+be had.
 
-Looks at the head of text files and at the metadata of Parquet; `convert.py` reads everything later and has the last word. pandas is
-not imported: the API process lives here.
+Looks at the head of text files and at the metadata of Parquet; `convert.py` reads everything later and has the last
+word. pandas is not imported: the API process lives here.
 """
 
 import re
@@ -41,7 +42,8 @@ class TableSummary:
 
 
 def inspect(path: Path, filename: str) -> TableSummary:
-    """Summarise the upload at `path`, called `filename`. Never raises for a bad table: then all but `file_type` is None."""
+    """Summarise the upload at `path`, called `filename`. Never raises for a bad table: then all but `file_type` is
+    None."""
     form = sniff(path, filename)
     if form.file_type == "other" or (form.layout == "array" and path.stat().st_size > WHOLE_JSON_BYTES):
         return TableSummary(form.file_type)

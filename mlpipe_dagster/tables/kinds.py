@@ -1,7 +1,8 @@
 """What a column is for, judged by its name, type and counts: the `kind` of a `ColumnProfile`.
 
-A column of 0 and 1 is a `number` (with two distinct values): whether it means a class is for those who know the task. Only true/false
-is `boolean`. A single value beside missing ones is still a category: that it is missing says something.
+A column of 0 and 1 is a `number` (with two distinct values): whether it means a class is for those who know the task.
+Only true/false is `boolean`. A single value beside missing ones is still a category: that it is missing says
+something.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ LONGEST_ID = 64
 LONG_TEXT = 100
 FREE_TEXT = 0.5
 """Distinct share from which text with spaces is prose rather than categories."""
-ID_WORDS = frozenset("id ids uuid guid uid key nbr pk rowid".split())
+ID_WORDS = frozenset(["id", "ids", "uuid", "guid", "uid", "key", "nbr", "pk", "rowid"])
 
 
 @dataclass(frozen=True)

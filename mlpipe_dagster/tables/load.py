@@ -23,11 +23,12 @@ LONGEST_CELL = 200
 def load(
     parquet: Path, columns: Sequence[str] | None = None, limit: int | None = None, seed: int = 0
 ) -> "pd.DataFrame":
-    """The table, or some `columns` of it, or a random sample of `limit` rows (without replacement; the same for the same `seed`).
+    """The table, or some `columns` of it, or a random sample of `limit` rows (without replacement; the same for the
+    same `seed`).
 
-    Rows keep the order of the file, and the index counts from 0. Dtypes are those of the profile, whichever rows are drawn:
-    int64, float64 (also whole numbers with gaps), bool, datetime64[ns], and object for text and for true/false with gaps.
-    Missing is NaN in float64, NaT in datetime64[ns], None in object columns.
+    Rows keep the order of the file, and the index counts from 0. Dtypes are those of the profile, whichever rows are
+    drawn: int64, float64 (also whole numbers with gaps), bool, datetime64[ns], and object for text and for true/false
+    with gaps. Missing is NaN in float64, NaT in datetime64[ns], None in object columns.
 
     Raises:
         TableError: a column is not in the table.

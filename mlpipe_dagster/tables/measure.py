@@ -1,7 +1,8 @@
 """The profile of a typed Parquet table: counts, moments, top values, histograms and the kind of each column.
 
-Everything is counted by DuckDB in a bounded number of passes over groups of columns. The table is expected as `convert.py` writes
-it: five types, neither NaN nor infinity. What the counts mean is judged in `kinds.py` and `personal.py`.
+Everything is counted by DuckDB in a bounded number of passes over groups of columns. The table is expected as
+`convert.py` writes it: five types, neither NaN nor infinity. What the counts mean is judged in `kinds.py` and
+`personal.py`.
 """
 
 import math
@@ -19,7 +20,8 @@ from mlpipe_dagster.tables.personal import personal_kind
 from mlpipe_dagster.tables.profile import ColumnProfile, HistogramBin, Profile, ValueCount
 
 EXACT_ROWS = 1_000_000
-"""Above this many rows medians are approximate, and so are distinct counts over EXACT_DISTINCT (within a few per cent)."""
+"""Above this many rows medians are approximate, and so are distinct counts over EXACT_DISTINCT (within a few per
+cent)."""
 EXACT_DISTINCT = 100_000
 """Above EXACT_ROWS a column with more distinct values than this has no top values."""
 CELLS_AT_ONCE = 20_000_000
@@ -73,8 +75,8 @@ class _Values:
 def profile(parquet: Path, notes: Sequence[str] = ()) -> Profile:
     """Profile the table at `parquet`; `notes` are passed on.
 
-    Top values: 20 at most, cut to 200 characters. Histograms: 20 bins of equal width, of numbers with more than one value.
-    Columns that identify people have counts only. Standard deviations are of the sample (n - 1).
+    Top values: 20 at most, cut to 200 characters. Histograms: 20 bins of equal width, of numbers with more than one
+    value. Columns that identify people have counts only. Standard deviations are of the sample (n - 1).
     """
     source = f"read_parquet({literal(str(parquet.absolute()))})"
     with connect([parquet]) as connection:
@@ -94,7 +96,8 @@ def profile(parquet: Path, notes: Sequence[str] = ()) -> Profile:
 
 
 def _bring(connection: duckdb.DuckDBPyConnection, source: str, group: Sequence[_Column], copy: bool) -> None:
-    """Make `part` the group's columns: a view, or a copy where the Parquet footer is too long to be read for each query."""
+    """Make `part` the group's columns: a view, or a copy where the Parquet footer is too long to be read for each
+    query."""
     chosen = ", ".join(f"{quote(column.name)} AS {column.key}" for column in group)
     connection.execute("DROP TABLE IF EXISTS part" if copy else "DROP VIEW IF EXISTS part")
     connection.execute(f"CREATE TEMP {'TABLE' if copy else 'VIEW'} part AS SELECT {chosen} FROM {source}")

@@ -1,6 +1,7 @@
 """Notations of numbers and dates beyond the plain ones: decimal commas, and dates written day or month first.
 
-Tried only on columns of which one value looks the part. A reading is taken only where it fits every value and no other does.
+Tried only on columns of which one value looks the part. A reading is taken only where it fits every value and no
+other does.
 """
 
 import re
@@ -34,7 +35,8 @@ class Notation:
 def other_notation(
     connection: duckdb.DuckDBPyConnection, relation: str, text: str, present: int, sample: str, comma_decimals: bool
 ) -> Notation | None:
-    """The notation of the column whose trimmed values are the SQL `text`, `present` of them not missing; None: none of these."""
+    """The notation of the column whose trimmed values are the SQL `text`, `present` of them not missing; None: none
+    of these."""
     if COMMA_SAMPLE.fullmatch(sample.strip()):
         return _commas(connection, relation, text, present, comma_decimals)
     if DATE_SAMPLE.fullmatch(sample.strip()):

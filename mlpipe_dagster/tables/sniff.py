@@ -99,14 +99,15 @@ def sniff(path: Path, filename: str) -> TableFormat:
 def _text_format(text: str, named: FileType, encoding: str, compression: Compression | None) -> TableFormat:
     if MARKUP.match(text):
         return _other("an HTML or XML page")
-    if JSON_START.match(text):
+    if JSON_START.match(text) or (named == "json" and text.lstrip().startswith(("[", "{"))):
         layout: Literal["array", "lines"] = "array" if text.lstrip().startswith("[") else "lines"
         return TableFormat("json", encoding, None, compression, layout)
     delimiter, share = find_delimiter(text, _preferred(named))
-    if named not in ("csv", "tsv") and share < TABLE_AGREEMENT:
+    sample = records(text, delimiter)
+    if named not in ("csv", "tsv") and (share < TABLE_AGREEMENT or len(sample) < 2):
         return _other(f"text without columns{_claimed(named)}")
     file_type: FileType = named if named in ("csv", "tsv") else ("tsv" if delimiter == "\t" else "csv")
-    header = has_header(records(text, delimiter))
+    header = has_header(sample)
     notes = (
         ()
         if header

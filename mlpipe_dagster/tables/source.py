@@ -1,8 +1,8 @@
 """A table on its way in: the columns a file offers, before their types are settled.
 
-A `Source` is one or more slices of columns, each something DuckDB can select from; wide tables have several, because DuckDB holds a
-vector for each column it touches. What is in the columns is judged by `infer.py`; delimited text and workbooks become sources in
-`delimited.py` and `workbook.py`, Parquet and JSON here.
+A `Source` is one or more slices of columns, each something DuckDB can select from; wide tables have several, because
+DuckDB holds a vector for each column it touches. What is in the columns is judged by `infer.py`; delimited text and
+workbooks become sources in `delimited.py` and `workbook.py`, Parquet and JSON here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,8 @@ MISSING_SET = pa.array(MISSING_WORDS)
 
 @dataclass(frozen=True)
 class SourceColumn:
-    """One column: the name it will have, the SQL that reads it, and its DuckDB type. Untyped: text whose type is to be found."""
+    """One column: the name it will have, the SQL that reads it, and its DuckDB type. Untyped: text whose type is to
+    be found."""
 
     name: str
     expression: str
@@ -57,7 +58,8 @@ class Source:
 def column_names(raw: Iterable[str]) -> tuple[list[str], tuple[str, ...]]:
     """Usable names for the header cells `raw`, and notes on what was changed.
 
-    Trimmed; an empty one becomes `column_3`; a repeated one (in any case: SQL does not tell `a` from `A`) becomes `a_2`.
+    Trimmed; an empty one becomes `column_3`; a repeated one (in any case: SQL does not tell `a` from `A`) becomes
+    `a_2`.
     """
     stripped = [" ".join(name.strip(WHITESPACE).splitlines()) for name in raw]
     named = [name or f"column_{position}" for position, name in enumerate(stripped, start=1)]
@@ -83,7 +85,8 @@ def listed(items: Sequence[str], most: int = 5) -> str:
 
 @dataclass
 class TextParts:
-    """Rows of text spooled to Parquet files of at most 1,000 columns each, missing values as nulls; the types come later."""
+    """Rows of text spooled to Parquet files of at most 1,000 columns each, missing values as nulls; the types come
+    later."""
 
     folder: Path
     width: int
@@ -147,6 +150,8 @@ def parquet_source(connection: duckdb.DuckDBPyConnection, path: Path) -> Source:
         names = pq.read_schema(path).names
     except (pa.ArrowInvalid, OSError, pa.ArrowNotImplementedError) as error:
         raise unreadable("Parquet", error) from error
+    if not pq.read_metadata(path).num_rows:
+        raise TableError("The table has columns but no rows. Upload a table with at least one row.")
     return _described(connection, f"read_parquet({literal(str(path.absolute()))})", names, "Parquet")
 
 

@@ -1,7 +1,7 @@
 """Bytes of a text upload: decompression with a limit, encodings, and the clean copy every reader works on.
 
-`clean_copy` turns any text file into plain UTF-8 with `\\n` line ends and no byte order mark, so that the readers meet one kind of
-text only. What the text says (delimiters, columns) belongs to `dialect.py` and `delimited.py`.
+`clean_copy` turns any text file into plain UTF-8 with `\\n` line ends and no byte order mark, so that the readers
+meet one kind of text only. What the text says (delimiters, columns) belongs to `dialect.py` and `delimited.py`.
 """
 
 import codecs
@@ -34,7 +34,8 @@ ENCODING_NAMES = {"cp1252": "Windows-1252", "latin-1": "Latin-1 (ISO 8859-1)", "
     "utf-32": "UTF-32",
 }
 STRAY_SHARE = 0.1
-"""Invalid bytes among the non-ASCII characters of a chunk, below which a file is damaged UTF-8 rather than another encoding."""
+"""Invalid bytes among the non-ASCII characters of a chunk, below which a file is damaged UTF-8 rather than another
+encoding."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def chunks(path: Path) -> Iterator[bytes]:
             if compression is None:
                 raise
             raise TableError(
-                f"The {compression} file is damaged or was cut off and cannot be unpacked. Compress it again and upload it."
+                f"The {compression} file is damaged or was cut off and cannot be unpacked. "
+                "Compress it again and upload it."
             ) from error
 
 
@@ -127,8 +129,9 @@ def decode_head(head: bytes, encoding: str) -> str:
 def clean_copy(source: Path, target: Path, encoding: str, max_bytes: int | None = None) -> CleanText:
     """Write `source` to `target` as plain UTF-8 with `\\n` line ends, always ending in one.
 
-    `encoding` is the guess from the head; a file whose later bytes contradict UTF-8 is read again as Windows-1252 or Latin-1, or
-    with replacement characters where it is UTF-8 with some damage. `max_bytes` stops after that many and cuts at a line end.
+    `encoding` is the guess from the head; a file whose later bytes contradict UTF-8 is read again as Windows-1252 or
+    Latin-1, or with replacement characters where it is UTF-8 with some damage. `max_bytes` stops after that many and
+    cuts at a line end.
 
     Raises:
         TableError: damaged compression, over the upload limit, or binary data inside.
@@ -180,7 +183,8 @@ def _encoding_notes(encoding: str, errors: str) -> tuple[str, ...]:
         return ("Some characters are damaged in the file and were replaced by \ufffd.",)
     if encoding in ("cp1252", "latin-1"):
         return (
-            f"The text is not UTF-8; it was read as {ENCODING_NAMES[encoding]}. If letters look wrong, save the file as UTF-8.",
+            f"The text is not UTF-8; it was read as {ENCODING_NAMES[encoding]}. "
+            "If letters look wrong, save the file as UTF-8.",
         )
     return (f"The text was read as {ENCODING_NAMES[encoding]}.",) if encoding in ENCODING_NAMES else ()
 

@@ -35,22 +35,24 @@ DAMAGE = (
 
 
 def read_workbook(path: Path, folder: Path, most_rows: int | None = None) -> Source:
-    """Spool the first sheet (at most `most_rows` rows of it) as text below `folder`. Rows without any value are left out.
+    """Spool the first sheet (at most `most_rows` rows of it) as text below `folder`. Rows without any value are left
+    out.
 
     Raises:
         TableError: damaged, empty, a header without rows, or larger than the upload limit once unpacked.
     """
     _check_size(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except DAMAGE as error:
-        raise unreadable("XLSX", error) from error
-    try:
-        return _read_sheet(book, folder, most_rows)
-    finally:
-        book.close()
+    with path.open("rb") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)
+                book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        except DAMAGE as error:
+            raise unreadable("XLSX", error) from error
+        try:
+            return _read_sheet(book, folder, most_rows)
+        finally:
+            book.close()
 
 
 def _read_sheet(book: openpyxl.Workbook, folder: Path, most_rows: int | None) -> Source:

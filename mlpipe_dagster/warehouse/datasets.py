@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -17,7 +17,7 @@ from mlpipe_dagster.events import Context, DatasetChanged, DatasetUploaded, Uplo
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.warehouse import outbox
-from mlpipe_dagster.warehouse.objects import object_name
+from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name, plot_name
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     BiasReportRow,
@@ -76,7 +76,7 @@ def store_upload(warehouse: Warehouse, upload: Upload) -> DatasetVersion:
 
 
 def _add_version(session: Session, upload: Upload, path: str) -> DatasetVersion:
-    key = session.get(DatasetKey, (upload.user_id, upload.dataset_id))
+    key = session.get(DatasetKey, (upload.user_id, upload.dataset_id), with_for_update=True)
     if key is None:
         key = _new_key(session, upload.user_id, upload.dataset_id)
     key.last_version += 1
@@ -249,14 +249,20 @@ def search_datasets(
     """Latest versions whose name, description or id contains `text`, with any of the tags and the file type."""
     query = _latest_of(user_id)
     if text:
-        pattern = f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%"
         fields = (DatasetVersion.name, DatasetVersion.description, DatasetVersion.dataset_id)
-        query = query.where(or_(*(column.ilike(pattern, escape="/") for column in fields)))
+        query = query.where(or_(*(containing(column, text) for column in fields)))
     if file_type:
         query = query.where(DatasetVersion.file_type == file_type)
     found = session.scalars(query.order_by(DatasetVersion.created_at.desc(), DatasetVersion.id.desc()))
     matching = [version for version in found if not tags or set(tags) & set(version.tags)]
     return matching[skip : skip + limit]
+
+
+def containing(column: Any, text: str) -> ColumnElement[bool]:
+    """The column holds the text, in any case; `%` and `_` are plain characters."""
+    pattern = f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%"
+    found: ColumnElement[bool] = column.ilike(pattern, escape="/")
+    return found
 
 
 def update_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, changes: dict[str, Any]) -> DatasetVersion:
@@ -306,6 +312,9 @@ def delete_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, version:
             files += _delete_records(session, one)
             runs += _close_ledger(session, one)
     removed = [warehouse.objects.delete(name) for name in files]
+    for one in versions:
+        for asset in PLOTTED_ASSETS:  # not every version has each plot: not counted
+            warehouse.objects.delete(plot_name(asset, one.user_id, one.dataset_id, one.version))
     return Deleted(len(versions), sum(removed), len(removed) - sum(removed), tuple(runs))
 
 
@@ -336,7 +345,7 @@ def _close_ledger(session: Session, version: DatasetVersion) -> list[str]:
     runs = []
     for row in rows:
         runs += [row.run_id] if row.run_id else []
-        if row.state in OPEN_STATES:
+        if row.state in (*OPEN_STATES, "superseded"):  # a late foreign result must not be given to what is gone
             row.state, row.note = "cancelled", "the dataset was deleted"
     return runs
 

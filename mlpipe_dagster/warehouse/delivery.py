@@ -5,9 +5,12 @@ Called after every commit by hooks, the API and sensors, and by the sweep for wh
 
 import logging
 
+from sqlalchemy.orm import Session
+
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.warehouse import failures, outbox
 from mlpipe_dagster.warehouse.outbox import Publishes
+from mlpipe_dagster.warehouse.schema import OutboxRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -15,10 +18,11 @@ log = logging.getLogger(__name__)
 
 def deliver(warehouse: Warehouse, publisher: Publishes) -> None:
     """Publish what is due; raises BrokerUnavailable, and then all of it stays due."""
-    while undeliverable := outbox.flush(warehouse.catalogue, publisher):
-        with warehouse.transaction() as session:
-            for row in undeliverable:
-                failures.fail_undeliverable(session, warehouse.settings, row)
+
+    def give_up(session: Session, row: OutboxRow) -> None:
+        failures.fail_undeliverable(session, warehouse.settings, row)
+
+    outbox.flush(warehouse.catalogue, publisher, give_up)
 
 
 def deliver_or_leave(warehouse: Warehouse, publisher: Publishes) -> str | None:

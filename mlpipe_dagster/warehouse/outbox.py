@@ -6,7 +6,7 @@ callers' business: hooks, the API and sensors flush after commit; the sweep does
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -106,26 +106,29 @@ def _without_columns(value: bytes) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def flush(catalogue: Catalogue, publisher: Publishes, limit: int = 100) -> list[OutboxRow]:
-    """Publish what is due, in order for each key. Returns the rows that can never be delivered (over the limit).
+GiveUp = Callable[[Session, OutboxRow], None]
+
+
+def flush(catalogue: Catalogue, publisher: Publishes, give_up: GiveUp, limit: int = 100) -> None:
+    """Publish what is due, in order for each key; what `give_up` writes for a row that can never be delivered, too.
+
+    `give_up` is called for a row over the limit, in the very transaction that marks it undeliverable.
 
     Raises
     ------
     BrokerUnavailable
         Kafka cannot be reached; nothing is lost, the rows stay due.
     """
-    undeliverable: list[OutboxRow] = []
     while rows := _claim(catalogue, limit):
         try:
             answers = publisher.publish([_message(row) for row in rows])
         except BrokerUnavailable:
             _release(catalogue, rows)
             raise
-        undeliverable += _record(catalogue, rows, answers)
+        _record(catalogue, rows, answers, give_up)
         down = next((answer for answer in answers if isinstance(answer, BrokerUnavailable)), None)
         if down:
             raise down
-    return undeliverable
 
 
 def _message(row: OutboxRow) -> OutboundMessage:
@@ -164,9 +167,8 @@ def _release(catalogue: Catalogue, rows: Sequence[OutboxRow]) -> None:
 
 
 def _record(
-    catalogue: Catalogue, rows: Sequence[OutboxRow], answers: Sequence[Acknowledgement | MlpipeError]
-) -> list[OutboxRow]:
-    undeliverable = []
+    catalogue: Catalogue, rows: Sequence[OutboxRow], answers: Sequence[Acknowledgement | MlpipeError], give_up: GiveUp
+) -> None:
     with catalogue.transaction() as session:
         for row, answer in zip(rows, answers, strict=True):
             changes: dict[str, Any] = {"leased_until": NEVER}
@@ -180,9 +182,8 @@ def _record(
                 }
             elif isinstance(answer, TooLarge):
                 changes["undeliverable"] = str(answer)
-                undeliverable.append(row)
+                give_up(session, row)
             session.execute(update(OutboxRow).where(OutboxRow.id == row.id).values(changes))
-    return undeliverable
 
 
 def depth(session: Session) -> int:

@@ -246,7 +246,7 @@ def receive_model(warehouse: Warehouse, user_id: str, dataset_id: str | None, mo
 
 def _store_model(session: Session, warehouse: Warehouse, origin: Origin, model: NewModel) -> ModelRow:
     owner = origin.owner
-    key = session.get(ModelKey, (owner.user_id, model.model_id))
+    key = session.get(ModelKey, (owner.user_id, model.model_id), with_for_update=True)
     if key is None:
         key = ModelKey(user_id=owner.user_id, model_id=model.model_id, last_version=0)
         session.add(key)

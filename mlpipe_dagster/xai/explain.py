@@ -17,7 +17,7 @@ from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai import lime, performance, summary
 from mlpipe_dagster.xai.attribution import Attribution, attribute
-from mlpipe_dagster.xai.dependence import dependences
+from mlpipe_dagster.xai.dependence import dependences, explained_class
 from mlpipe_dagster.xai.explanation import DataExplanation, Method, ModelExplanation
 from mlpipe_dagster.xai.importance import (
     BOOTSTRAP_DRAWS,
@@ -48,7 +48,7 @@ def explain_model(
     asked = subject(model, table, hide=hide, seed=seed)
     rows = asked.test if len(asked.test) <= max_rows else asked.test.sample(max_rows, random_state=seed)
     attribution = attribute(asked.estimator, rows, asked.background, model.feature_origins, seed=seed)
-    columns = column_importances(asked, attribution)
+    columns, described = column_importances(asked, attribution), explained_class(asked)
     names = [column.name for column in columns]
     local = local_explanations(asked, attribution)
     counted = performance.confusion(asked) if asked.classes else None
@@ -58,6 +58,7 @@ def explain_model(
         task=model.spec.task,
         classes=asked.classes,
         positive=model.positive_class,
+        described=None if described is None else asked.classes[described],
         algorithm=model.algorithm,
         parameters=performance.texts(model.parameters),
         trained_rows=model.trained_rows,

@@ -206,6 +206,8 @@ class ModelExplanation(_Frozen):
     classes: tuple[str, ...] = ()
     positive: str | None = None
     """The class that a binary model's probability is about."""
+    described: str | None = None
+    """The class that directions and partial dependence are about: `positive`, or the one predicted most often."""
     algorithm: str
     parameters: dict[str, str]
     trained_rows: int

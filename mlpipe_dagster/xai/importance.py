@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from mlpipe_dagster.xai.attribution import Attribution
+from mlpipe_dagster.xai.dependence import explained_class
 from mlpipe_dagster.xai.explanation import ColumnImportance, Direction, ValueEffect
 from mlpipe_dagster.xai.subject import Subject, answers, losses
 from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, date_text, in_numbers, shown
@@ -94,18 +95,19 @@ def _mean_loss(truth: Floats, predicted: Floats) -> float:
     return mean if predicted.ndim == 2 else mean**0.5
 
 
-def _single_output(attribution: Attribution) -> bool:
-    return int(attribution.values.shape[2]) == 1
+def described_output(subject: Subject, attribution: Attribution) -> int:
+    """The output that directions are about: the only one, or that of the class predicted most often."""
+    return 0 if attribution.values.shape[2] == 1 else explained_class(subject) or 0
 
 
 def _direction(subject: Subject, attribution: Attribution, at: int) -> tuple[Direction, float | None]:
-    """What higher numbers do, for one output; three or more classes have no common direction."""
+    """What higher numbers do to the described output."""
     name = attribution.columns[at]
-    values = attribution.values[:, at, 0]
+    values = attribution.values[:, at, described_output(subject, attribution)]
     numbers = in_numbers(attribution.rows[name], subject.kinds[name])
     if not np.abs(attribution.values[:, at]).max() > 0:
         return "none", None
-    if numbers is None or not _single_output(attribution):
+    if numbers is None:
         return "by value", None
     known = np.isfinite(numbers)
     if known.sum() < 3 or np.ptp(numbers[known]) == 0 or np.ptp(values[known]) == 0:
@@ -117,9 +119,7 @@ def _direction(subject: Subject, attribution: Attribution, at: int) -> tuple[Dir
 
 
 def _effects(subject: Subject, attribution: Attribution, at: int) -> tuple[ValueEffect, ...]:
-    """Mean SHAP value for each value of a category, or for each third of the numbers; one output only."""
-    if not _single_output(attribution):
-        return ()
+    """Mean SHAP value, for the described output, of each value of a category or each third of the numbers."""
     name = attribution.columns[at]
     column = attribution.rows[name]
     numbers = in_numbers(column, subject.kinds[name])
@@ -127,7 +127,7 @@ def _effects(subject: Subject, attribution: Attribution, at: int) -> tuple[Value
         labels = pd.Series([shown(value) for value in column])
     else:
         labels = pd.Series(_thirds(numbers, subject.kinds[name]))
-    frame = pd.DataFrame({"label": labels, "effect": attribution.values[:, at, 0]})
+    frame = pd.DataFrame({"label": labels, "effect": attribution.values[:, at, described_output(subject, attribution)]})
     grouped = frame.groupby("label")["effect"].agg(["size", "mean"]).sort_values("size", ascending=False, kind="stable")
     kept = grouped.head(MOST_EFFECTS).sort_values("mean", ascending=False)
     return tuple(

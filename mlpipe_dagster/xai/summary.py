@@ -48,6 +48,8 @@ def target_values(aim: ColumnProfile | None, task: TaskKind | None) -> tuple[tup
     """Classes of the target; nothing for a number or a personal column."""
     if aim is None or task is TaskKind.REGRESSION or aim.personal is not None:
         return ()
+    if task is None and aim.histogram and aim.distinct > MOST_CLASSES:
+        return ()
     return tuple((top.value, top.count) for top in aim.top_values[:MOST_CLASSES])
 
 

@@ -1,11 +1,14 @@
-"""Small Parquet files and their profiles for the tests of bias, written with pandas, apart from the platform's own reader."""
+"""Small tables for the tests of bias, their Parquet files and profiles (written with pandas), and their reports."""
 
 from pathlib import Path
 
 import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
+from mlpipe_dagster.bias.measure import measure_bias
+from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Measure
 from mlpipe_dagster.tables.profile import ColumnKind, ColumnProfile, Profile, ValueCount
+from mlpipe_dagster.vocabulary import TaskKind
 
 
 def save(frame: pd.DataFrame, folder: Path) -> Path:
@@ -46,3 +49,32 @@ def _kind(values: "pd.Series[object]", distinct: int, number: bool) -> ColumnKin
     if is_datetime64_any_dtype(values):
         return "datetime"
     return "number" if number else "category"
+
+
+def measured(
+    frame: pd.DataFrame,
+    folder: Path,
+    *sensitive: str,
+    target: str = "y",
+    task: TaskKind = TaskKind.BINARY,
+    positive: str | None = None,
+) -> BiasReport:
+    """The report of `frame`, which is written to `folder` first."""
+    path = save(frame, folder)
+    return measure_bias(path, profile_of(frame), target=target, task=task, sensitive=sensitive, positive=positive)
+
+
+def measure(feature: FeatureBias, name: str, group: str, versus: str = "reference") -> Measure:
+    """The one measure of that name, group and comparison."""
+    return next(m for m in feature.measures if (m.name, m.group, m.versus) == (name, group, versus))
+
+
+def people(**counts: tuple[int, int]) -> pd.DataFrame:
+    """Rows of `group` with so many yes and no."""
+    rows = [
+        (group, answer)
+        for group, both in counts.items()
+        for answer, n in zip(("yes", "no"), both, strict=True)
+        for _ in range(n)
+    ]
+    return pd.DataFrame(rows, columns=["sex", "y"])

@@ -8,7 +8,7 @@ from mlpipe_dagster.vocabulary import TaskKind
 
 
 def test_an_absent_target_names_the_nearest_column() -> None:
-    with pytest.raises(TargetError, match="“incme” is not in the table. Did you mean “Income”?"):
+    with pytest.raises(TargetError, match=r"“incme” is not in the table\. Did you mean “Income”\?"):
         require_column("incme", ["age", "Income"])
 
 

@@ -1,6 +1,7 @@
 """Topics: the table of names, creating what is missing, and ids that tell one log from another."""
 
 import threading
+import time
 from collections.abc import Callable
 from uuid import UUID, uuid4
 
@@ -9,8 +10,20 @@ import pytest
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError
 from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, reachable
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
-from mlpipe_dagster.messaging.topics import all_topics, create_topics, describe, pipeline_topics, topic_ids, topic_table
+from mlpipe_dagster.messaging.publisher import Publisher
+from mlpipe_dagster.messaging.reader import Cursor, SharedReader
+from mlpipe_dagster.messaging.records import OutboundMessage
+from mlpipe_dagster.messaging.topics import (
+    TopicMissing,
+    all_topics,
+    create_topics,
+    describe,
+    pipeline_topics,
+    topic_ids,
+    topic_table,
+)
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster_tests.messaging.conftest import publish
 
 
 def test_nobody_listening_is_said_with_the_address() -> None:
@@ -106,3 +119,22 @@ def test_ids_change_when_the_embedded_broker_restarts(own_broker: EmbeddedBroker
     after = topic_ids(connection)
     assert set(before) == set(after) == set(all_topics())
     assert not set(before.values()) & set(after.values())
+
+
+def test_clients_that_outlive_a_broker_do_not_create_topics_on_the_next(own_broker: EmbeddedBroker) -> None:
+    """A client asks for its topics again in the background; an empty broker would create them its own way."""
+    connection = Connection(own_broker.address)
+    create_topics(connection, ["t"])
+    publisher, reader = Publisher(connection), SharedReader(connection)
+    publish(publisher, "t", "1")
+    cursor = reader.read("t", Cursor(), 1).cursor
+    own_broker.stop()
+    own_broker.start()
+    for _ in range(10):
+        assert isinstance(publisher.publish([OutboundMessage("t", b"k", b"2")])[0], TopicMissing)
+        with pytest.raises(TopicMissing):
+            reader.read("t", cursor, 0.1)
+        time.sleep(0.15)
+    assert topic_ids(connection) == {}
+    publisher.close()
+    reader.close()

@@ -1,0 +1,67 @@
+# What a person types. Needs make and Python 3.11, 3.12 or 3.13; everything else is installed into .venv.
+#   make demo           the whole platform with one table on its way through it (ARGS=--exit ends with the pipeline)
+#   make up             the platform until Ctrl-C
+#   make test           the tests (ARGS=path/to/test.py chooses)
+#   make check          format, lint, types, and what Dagster loads
+#   make lock           choose versions anew (needs uv)
+#   make clean          remove .venv and caches; .mlpipe with its data stays
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile
+
+.PHONY: demo up test check lock clean
+
+demo: .venv/.runtime
+	$(BIN)/mlpipe demo $(ARGS)
+
+up: .venv/.runtime
+	$(BIN)/mlpipe up
+
+test: .venv/.development
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+# A lock that changed is installed again. The development lock holds the runtime lock, in the same versions.
+.venv/.runtime: requirements.lock $(BIN)/mlpipe
+	$(PIP) -r requirements.lock
+	$(compile)
+	@touch $@
+
+.venv/.development: requirements-dev.lock requirements.lock $(BIN)/mlpipe
+	$(PIP) -r requirements-dev.lock
+	$(compile)
+	@touch .venv/.runtime $@
+
+# The project itself: a path file and a script, which need neither build tools nor the network.
+$(BIN)/mlpipe: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo 'mlpipe needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import pathlib, sysconfig; \
+		pathlib.Path(sysconfig.get_path("purelib"), "mlpipe.pth").write_text(f"{pathlib.Path.cwd()}\n")'
+	@printf '#!/bin/sh\nexec "%s/python" -m mlpipe_dagster.cli "$$@"\n' '$(CURDIR)/$(BIN)' > $@
+	@chmod +x $@
+
+# Bytecode once, in parallel: uncompiled packages cost every process a second. Some packages ship files that no Python 3
+# compiles; they are never imported.
+define compile
+	@echo 'Compiling bytecode …'
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
+endef
+
+lock:
+	uv pip compile setup.py --universal --python-version 3.11 --generate-hashes --no-header --quiet \
+		--output-file requirements.lock
+	uv pip compile setup.py --extra dev --constraints requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find mlpipe_dagster mlpipe_dagster_tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,75 @@
+"""The application: routers, error answers and guard put together, and what lives as long as the process.
+
+Run it with `uvicorn mlpipe_dagster.api.app:create_app --factory`.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from mlpipe_dagster.api import (
+    bias_reports,
+    datasets,
+    error_answers,
+    health,
+    inbox,
+    live,
+    models,
+    pages,
+    pipelines,
+    plots,
+    roles,
+    transformation_reports,
+    xai_reports,
+)
+from mlpipe_dagster.api.flusher import Flusher
+from mlpipe_dagster.api.guard import Guard
+from mlpipe_dagster.messaging.connection import Connection
+from mlpipe_dagster.messaging.publisher import Publisher
+from mlpipe_dagster.settings import settings
+from mlpipe_dagster.warehouse.delivery import deliver_or_leave
+from mlpipe_dagster.warehouse.warehouse import open_warehouse
+
+JSON_BYTES = 64 * 1024 * 1024
+FORM_BYTES = 4 * 1024 * 1024
+"""Room beside the file in an upload form."""
+
+FILE_ROUTERS = (datasets.router, models.router, xai_reports.router, pages.router)
+OTHER_ROUTERS = (
+    bias_reports.router,
+    transformation_reports.router,
+    pipelines.router,
+    inbox.router,
+    live.router,
+    roles.router,
+    plots.router,
+    health.router,
+)
+
+
+def create_app() -> FastAPI:
+    """The warehouse API; settings are read now, catalogue and objects are opened when it starts."""
+    app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan, max_body_size=JSON_BYTES)
+    app.add_middleware(Guard)
+    error_answers.install(app)
+    for router in FILE_ROUTERS:
+        app.include_router(router, max_body_size=settings().max_upload_bytes + FORM_BYTES)
+    for router in OTHER_ROUTERS:
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    warehouse = await run_in_threadpool(open_warehouse)
+    publisher = Publisher(Connection.from_settings())
+    flusher = Flusher(lambda: deliver_or_leave(warehouse, publisher))
+    app.state.warehouse, app.state.flusher = warehouse, flusher
+    flusher.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(flusher.stop)
+        await run_in_threadpool(publisher.close)

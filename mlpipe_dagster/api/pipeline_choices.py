@@ -1,0 +1,88 @@
+"""The pipeline choices that may come with an upload or an update: checked at the edge, kept as the person wrote them.
+
+What a pipeline makes of them is decided in choices.py.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlpipe_dagster.api.parameters import OptionalText, split_list
+from mlpipe_dagster.choices import Wishes
+from mlpipe_dagster.errors import UserError
+from mlpipe_dagster.vocabulary import Level, parse_task, parse_time_budget
+
+MODES = ("auto", "ask")
+
+
+@dataclass(frozen=True)
+class ChoiceFields:
+    """The form fields; all optional."""
+
+    target_column_name: OptionalText = None
+    task_type: OptionalText = None
+    time_budget: OptionalText = None
+    xai_level: OptionalText = None
+    sensitive_features: OptionalText = None
+    mode: OptionalText = None
+
+    def custom_metadata(self, budget_unit: str) -> dict[str, Any]:
+        """`{"pipeline": {…}}` with what was said, `{}` when nothing was.
+
+        Raises
+        ------
+        UserError
+            A choice is not one that is understood; the message says what to write.
+        """
+        given = {name: text.strip() for name, text in vars(self).items() if text and text.strip()}
+        choices = {name: _PARSERS[name](text, budget_unit) for name, text in given.items()}
+        return {"pipeline": choices} if choices else {}
+
+
+def check_pipeline_choices(custom_metadata: Mapping[str, Any], budget_unit: str) -> None:
+    """Hold the `pipeline` part of new metadata to what a pipeline understands; raises UserError."""
+    said = custom_metadata.get("pipeline", {})
+    if not isinstance(said, dict):
+        raise UserError("custom_metadata.pipeline must be an object, such as {“time_budget”: “60”}.")
+    try:
+        wishes = Wishes.model_validate(said)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserError(f"custom_metadata.pipeline.{fault['loc'][0]}: {fault['msg']}.") from error
+    if wishes.time_budget:
+        parse_time_budget(wishes.time_budget, budget_unit)
+
+
+def _task(text: str, _unit: str) -> str:
+    parse_task(text)
+    return text
+
+
+def _budget(text: str, unit: str) -> str:
+    parse_time_budget(text, unit)
+    return text
+
+
+def _level(text: str, _unit: str) -> str:
+    levels = [level.value for level in Level]
+    if text.lower() not in levels:
+        raise UserError(f"The level “{text}” is not known. Use one of: {', '.join(levels)}.")
+    return text.lower()
+
+
+def _mode(text: str, _unit: str) -> str:
+    if text.lower() not in MODES:
+        raise UserError(f"The mode “{text}” is not known. Use one of: {', '.join(MODES)}.")
+    return text.lower()
+
+
+_PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
+    "target_column_name": lambda text, _unit: text,
+    "task_type": _task,
+    "time_budget": _budget,
+    "xai_level": _level,
+    "sensitive_features": lambda text, _unit: list(split_list(text)),
+    "mode": _mode,
+}

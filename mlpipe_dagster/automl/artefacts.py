@@ -1,0 +1,121 @@
+"""A trained model on disk: written without pickle, read back only if untouched and made of known types.
+
+What the files mean to people is in the model card. Nothing from outside is unpickled here or elsewhere.
+"""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import skops.io
+from pydantic import TypeAdapter, ValidationError
+
+from mlpipe_dagster.automl.card import model_card
+from mlpipe_dagster.automl.model import TrainedModel
+from mlpipe_dagster.errors import ModelError
+
+MODEL_FILE = "model.skops"
+MANIFEST_FILE = "manifest.json"
+CARD_FILE = "model_card.md"
+LEADERBOARD_FILE = "leaderboard.json"
+REQUIREMENTS_FILE = "requirements.txt"
+LIBRARIES = ("scikit-learn", "lightgbm", "numpy", "pandas", "scipy", "skops", "mlpipe-dagster")
+TRUSTED_TYPES = frozenset(
+    {
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
+        "mlpipe_dagster.automl.preparation.TypedColumns",
+        "sklearn._loss.link.IdentityLink",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn._loss.loss.HalfSquaredError",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.model_selection._split.KFold",
+        "sklearn.tree._tree.Tree",
+    }
+)
+"""Types a saved model may hold beyond those that skops trusts itself."""
+_MODELS: TypeAdapter[TrainedModel] = TypeAdapter(TrainedModel)
+
+
+def save(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
+    """Write the model and what is known of it into `folder` (made if absent); returns the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    skops.io.dump(model.estimator, folder / MODEL_FILE)
+    described = _MODELS.dump_python(model, mode="json", exclude={"estimator"})
+    manifest = {
+        "format": 1,
+        "sha256": _sha256(folder / MODEL_FILE),
+        "libraries": _libraries(),
+        "model": described,
+    }
+    texts = {
+        MANIFEST_FILE: json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False),
+        CARD_FILE: model_card(model),
+        LEADERBOARD_FILE: json.dumps(described["leaderboard"], indent=1, ensure_ascii=False, allow_nan=False),
+        REQUIREMENTS_FILE: "".join(f"{name}=={number}\n" for name, number in _libraries().items()),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return (folder / MODEL_FILE, *(folder / name for name in texts))
+
+
+def load(folder: Path) -> TrainedModel:
+    """Read back what `save` wrote.
+
+    Raises
+    ------
+    ModelError
+        A file is absent or does not read, the model was changed after it was saved, or it holds a type that is not
+        trusted.
+    """
+    path = folder / MODEL_FILE
+    manifest = _read_manifest(folder)
+    if not path.is_file():
+        raise ModelError(f"There is no {MODEL_FILE} beside the manifest. Train the model again.")
+    if _sha256(path) != manifest.get("sha256"):
+        raise ModelError(f"{MODEL_FILE} is not the file that was saved: its SHA-256 differs. Train the model again.")
+    foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES)
+    if foreign:
+        raise ModelError(f"{MODEL_FILE} holds the type {foreign[0]}, which is not trusted. It is not loaded.")
+    estimator = skops.io.load(path, trusted=sorted(TRUSTED_TYPES & set(skops.io.get_untrusted_types(file=path))))
+    try:
+        return _MODELS.validate_python({**manifest.get("model", {}), "estimator": estimator})
+    except ValidationError as error:
+        raise ModelError(f"{MANIFEST_FILE} does not describe a model of this version of mlpipe.") from error
+
+
+def model_size_mb(folder: Path) -> float:
+    """Size of the saved model in MB (10⁶ bytes)."""
+    return (folder / MODEL_FILE).stat().st_size / 1e6
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        raise ModelError(f"There is no {MANIFEST_FILE} in the folder of the model. Train the model again.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{MANIFEST_FILE} is damaged: it is not JSON. Train the model again.") from error
+    if not isinstance(manifest, dict):
+        raise ModelError(f"{MANIFEST_FILE} does not describe a model.")
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _libraries() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}

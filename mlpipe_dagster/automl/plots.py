@@ -1,0 +1,111 @@
+"""The one picture of a training: validation scores over time, against the baseline and the final test score.
+
+A stand-alone SVG that reads on white and on dark. No plotting library, nothing loaded from anywhere.
+"""
+
+from collections.abc import Callable, Iterable
+from html import escape
+
+from mlpipe_dagster.automl.model import TrainedModel, Trial
+
+WIDTH, HEIGHT = 480, 220
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 34, 40
+INK, TRIAL, BEST, BASELINE = "#7a828c", "#9aa5b1", "#2f80d0", "#d9822b"
+TEST = "#2e9d5b"
+LOWEST_R2 = -0.25
+"""Trials that are far worse than a constant would flatten the picture; they are drawn at its lower edge."""
+
+
+def score_plot(model: TrainedModel) -> str:
+    """SVG of 480 x 220: a dot for each trial, the best so far as a line, baseline and test score across."""
+    trials = sorted(model.leaderboard, key=lambda trial: trial.finished_at)
+    scores = [max(trial.score, LOWEST_R2) for trial in trials]
+    low, high = _range([*scores, model.baseline_score.value, model.test_score.value])
+    seconds = max((trial.finished_at for trial in trials), default=1.0) or 1.0
+
+    def x(second: float) -> float:
+        return LEFT + second / seconds * (WIDTH - LEFT - RIGHT)
+
+    def y(score: float) -> float:
+        place = (min(max(score, low), high) - low) / (high - low)
+        return HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM)
+
+    dots = "".join(_dot(x(trial.finished_at), y(trial.score), trial) for trial in trials)
+    best = " ".join(f"{x(second):.1f},{y(score):.1f}" for second, score in _best_so_far(trials))
+    name = escape(model.metric_name)
+    title = f"Validation {name} of {len(trials)} trials over {seconds:.1f} s"
+    parts = [
+        _axes(low, high, seconds, y),
+        _level(y(model.baseline_score.value), BASELINE, "4 3"),
+        _level(y(model.test_score.value), TEST, "1 0"),
+        dots,
+        f'<polyline points="{best}" fill="none" stroke="{BEST}" stroke-width="1.8"/>',
+        _legend(model),
+    ]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'role="img" font-family="system-ui, sans-serif" font-size="11"><title>{title}</title>{"".join(parts)}</svg>'
+    )
+
+
+def _range(values: Iterable[float]) -> tuple[float, float]:
+    found = list(values)
+    low, high = min(found), max(found)
+    margin = 0.06 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
+def _best_so_far(trials: list[Trial]) -> list[tuple[float, float]]:
+    """A step for each trial that has the lowest loss so far: its moment and its score. Abandoned ones do not count."""
+    steps: list[tuple[float, float]] = []
+    lowest = float("inf")
+    for trial in trials:
+        if trial.loss < lowest and not trial.note.startswith("abandoned"):
+            if steps:
+                steps.append((trial.finished_at, steps[-1][1]))
+            lowest = trial.loss
+            steps.append((trial.finished_at, trial.score))
+    if steps:
+        steps.append((trials[-1].finished_at, steps[-1][1]))
+    return steps
+
+
+def _dot(x: float, y: float, trial: Trial) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{TRIAL}"><title>{_hint(trial)}</title></circle>'
+
+
+def _hint(trial: Trial) -> str:
+    return escape(
+        f"{trial.number}. {trial.algorithm}: {trial.score:.4g} after {trial.finished_at:.1f} s {trial.note}".strip()
+    )
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = INK) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
+
+
+def _level(y: float, colour: str, dashes: str) -> str:
+    return (
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="1.4" '
+        f'stroke-dasharray="{dashes}"/>'
+    )
+
+
+def _axes(low: float, high: float, seconds: float, y: Callable[[float], float]) -> str:
+    bottom = HEIGHT - BOTTOM
+    lines = f'<path d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}" fill="none" stroke="{INK}"/>'
+    marks = [low + (high - low) * share for share in (0.1, 0.5, 0.9)]
+    labels = "".join(_text(LEFT - 6, y(mark) + 4, f"{mark:.3f}", "end") for mark in marks)
+    ends = _text(LEFT, bottom + 15, "0 s") + _text(WIDTH - RIGHT, bottom + 15, f"{seconds:.1f} s", "end")
+    return lines + labels + ends
+
+
+def _legend(model: TrainedModel) -> str:
+    name = model.metric_name
+    baseline = f"baseline {model.baseline_algorithm} {model.baseline_score.value:.3f}"
+    return (
+        _text(LEFT, 16, f"best validation {name}", colour=BEST)
+        + _text(WIDTH / 2 + 20, 16, f"test {name} {model.test_score.value:.3f}", "middle", TEST)
+        + _text(WIDTH - RIGHT, 16, baseline, "end", BASELINE)
+        + _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "seconds since the start; each dot is a trial", "middle")
+    )

@@ -1,0 +1,1 @@
+"""The commands of `mlpipe`, one noun a file; cli.py puts them together."""

@@ -1,0 +1,88 @@
+"""Stored reports as people handle them: list, replace, delete. Results with their announcements are in results.py."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from mlpipe_dagster import clock
+from mlpipe_dagster.errors import UnknownThing
+from mlpipe_dagster.warehouse import datasets, results
+from mlpipe_dagster.warehouse.outbox import Owner
+from mlpipe_dagster.warehouse.schema import BiasReportRow, TransformationReportRow, XaiReportRow
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+
+def bias_report_of(session: Session, user_id: str, dataset_id: str, version: str | None = None) -> BiasReportRow:
+    """The bias report of that dataset version; of the latest version that has one for None. Raises UnknownThing."""
+    query = select(BiasReportRow).where(BiasReportRow.user_id == user_id, BiasReportRow.dataset_id == dataset_id)
+    if version is not None:
+        query = query.where(BiasReportRow.number == datasets.version_number(version))
+    found = session.scalar(query.order_by(BiasReportRow.number.desc()).limit(1))
+    if found is None:
+        which = f" version {version}" if version else ""
+        raise UnknownThing(f"There is no bias report of the dataset {dataset_id}{which} of {user_id}.")
+    return found
+
+
+def transformation_report_of(session: Session, user_id: str, dataset_id: str, version: str) -> TransformationReportRow:
+    """The transformation report of that dataset version; raises UnknownThing."""
+    number = datasets.version_number(version)
+    found = _transformation(session, Owner(user_id, dataset_id, number))
+    if found is None:
+        raise UnknownThing(
+            f"There is no transformation report of the dataset {dataset_id} version {version} of {user_id}."
+        )
+    return found
+
+
+def _transformation(session: Session, owner: Owner) -> TransformationReportRow | None:
+    return session.scalar(
+        select(TransformationReportRow).where(
+            TransformationReportRow.user_id == owner.user_id,
+            TransformationReportRow.dataset_id == owner.dataset_id,
+            TransformationReportRow.number == owner.number,
+        )
+    )
+
+
+def store_transformation_report(
+    warehouse: Warehouse, user_id: str, dataset_id: str, version: str, report: dict[str, Any]
+) -> TransformationReportRow:
+    """Store or replace what was changed in a dataset version; raises UnknownThing for an unknown one."""
+    with warehouse.transaction() as session:
+        owner = datasets.owner_of(datasets.get_version(session, user_id, dataset_id, version))
+        row, now = _transformation(session, owner), clock.now()
+        if row is None:
+            row = TransformationReportRow(user_id=user_id, dataset_id=dataset_id, number=owner.number, created_at=now)
+            session.add(row)
+        row.report, row.updated_at = report, now
+    return row
+
+
+def explanations_of(session: Session, user_id: str, dataset_id: str, model_id: str) -> list[XaiReportRow]:
+    """All explanations of a model, by type and level."""
+    query = select(XaiReportRow).where(
+        XaiReportRow.user_id == user_id, XaiReportRow.dataset_id == dataset_id, XaiReportRow.model_id == model_id
+    )
+    return list(session.scalars(query.order_by(XaiReportRow.report_type, XaiReportRow.level)))
+
+
+def explanation_of(
+    session: Session, user_id: str, dataset_id: str, model_id: str, report_type: str, level: str
+) -> XaiReportRow:
+    """One explanation; raises UnknownThing."""
+    found = results.get_explanation(session, user_id, dataset_id, model_id, report_type, level)
+    if found is None:
+        raise UnknownThing(f"There is no {report_type} of {model_id} for the level {level}.")
+    return found
+
+
+def delete_explanation(
+    warehouse: Warehouse, user_id: str, dataset_id: str, model_id: str, report_type: str, level: str
+) -> None:
+    """Remove one explanation and its page; raises UnknownThing."""
+    with warehouse.transaction() as session:
+        row = explanation_of(session, user_id, dataset_id, model_id, report_type, level)
+        session.delete(row)
+    warehouse.objects.delete(row.file_path)

@@ -1,0 +1,108 @@
+"""When a search ends, and that candidates cut by the clock are said to be."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlpipe_dagster.automl.algorithms import EXTRA_TREES, HISTOGRAM, LIGHTGBM, LINEAR, Algorithm, Limits
+from mlpipe_dagster.automl.bench import Bench, Source, open_bench, random_rows
+from mlpipe_dagster.automl.choice import choose, refit
+from mlpipe_dagster.automl.clock import Clock
+from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.model import TrainingSpec, Trial
+from mlpipe_dagster.automl.search import Search, run_baselines, run_search
+from mlpipe_dagster.automl.target import read_target
+from mlpipe_dagster.vocabulary import TaskKind
+
+SPEC = TrainingSpec(target="y", task=TaskKind.BINARY)
+
+
+@pytest.fixture
+def source() -> Source:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(120, 3))
+    table = pd.DataFrame(x, columns=["a", "b", "c"]).assign(y=np.where(x[:, 0] + draw.normal(size=120) > 0, "p", "n"))
+    target = read_target(table["y"], SPEC)
+    return Source(table, target, usable_columns(table, ["y"])[0], np.arange(120))
+
+
+@pytest.fixture
+def bench(source: Source) -> Bench:
+    return open_bench(source, budget=10, seed=0)
+
+
+def ticking(step: float) -> Iterator[float]:
+    now = 0.0
+    while True:
+        yield now
+        now += step
+
+
+def search_with(bench: Bench, step: float, progress: list[Trial]) -> Search:
+    ticks = ticking(step)
+    return Search(bench, Clock(10, now=lambda: next(ticks)), LIGHTGBM, 0, 1, progress.append)
+
+
+def test_a_search_without_time_tries_nothing(bench: Bench) -> None:
+    seen: list[Trial] = []
+    search = search_with(bench, step=20, progress=seen)
+    run_baselines(search)
+    assert run_search(search, lambda best: 0) == "stopped by the clock"
+    assert [trial.algorithm for trial in seen] == ["constant", "linear"]
+    assert all(trial.baseline for trial in seen)
+
+
+def test_a_search_ends_when_nothing_improves(source: Source) -> None:
+    seen: list[Trial] = []
+    search = search_with(open_bench(source, budget=0.01, seed=0), step=0, progress=seen)  # one fold: quicker
+    run_baselines(search)
+    assert run_search(search, lambda best: 0).startswith("stopped early: 40 trials in a row")
+    assert [trial.number for trial in seen] == list(range(1, len(seen) + 1))
+    assert {trial.algorithm for trial in seen} == {"constant", "linear", "LightGBM", "extra trees"}
+    assert sum(trial.algorithm == "linear" for trial in seen) <= 8
+
+
+def test_without_time_the_validated_fit_is_kept(bench: Bench, source: Source) -> None:
+    search = search_with(bench, step=0, progress=[])
+    run_baselines(search)
+    taken = choose(search).taken
+    last = refit(taken, search, source, SPEC, seconds=0)
+    assert last.rows == len(bench.folds[0][0])
+    assert last.notes == (
+        f"No time was left to fit again on all 120 training rows: the fit on {last.rows} of them is kept.",
+    )
+    assert last.pipeline.predict(source.table).shape == (120,)
+
+
+@pytest.mark.parametrize("algorithm", [LIGHTGBM, EXTRA_TREES, HISTOGRAM], ids=lambda algorithm: algorithm.name)
+def test_a_fit_past_its_deadline_ends_early_and_says_so(bench: Bench, algorithm: Algorithm) -> None:
+    fitted = algorithm.fit(algorithm.start, bench.data("trees", 0), Limits(0.0, 0, 1))
+    assert fitted.cut
+    assert fitted.rounds == 1
+
+
+def test_a_linear_fit_past_its_deadline_says_so() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 30))
+    table = pd.DataFrame(x, columns=[f"x{n}" for n in range(30)]).assign(y=np.where(x.sum(axis=1) > 0, "p", "n"))
+    target = read_target(table["y"], SPEC)
+    bench = open_bench(Source(table, target, usable_columns(table, ["y"])[0], np.arange(300)), 10, 0)
+    assert LINEAR.fit({"C": 1e6}, bench.data("linear", 0), Limits(0.0, 0, 1)).cut
+
+
+def test_random_rows_keep_every_class() -> None:
+    labels = np.array(["a"] * 1000 + ["b"])
+    assert set(labels[random_rows(labels, 10, seed=0)]) == {"a", "b"}
+    assert len(random_rows(labels, 10, seed=0)) == 10
+
+
+def test_the_ledger_notes_what_happened() -> None:
+    ticks = ticking(1.0)
+    clock = Clock(10, now=lambda: next(ticks))
+    with clock.entry("search"):
+        clock.remark("stopped by the clock")
+    assert [(entry.what, entry.seconds, entry.note) for entry in clock.entries] == [
+        ("search", 1.0, "stopped by the clock")
+    ]

@@ -1,0 +1,1 @@
+"""Tests of the supervisor and of what it is told to start; processes here are real."""

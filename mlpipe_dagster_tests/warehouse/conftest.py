@@ -1,0 +1,24 @@
+"""What warehouse tests share: a fresh warehouse on SQLite and a folder, and a real S3 server where one is installed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
+from mlpipe_dagster_tests.warehouse.s3_server import PROGRAM, WHY_NOT, S3Server, running_s3_server
+
+
+@pytest.fixture
+def warehouse(home: Path) -> Warehouse:
+    """Catalogue and objects below the test's own home."""
+    return open_warehouse()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The server for all tests of a session; each works under a prefix of its own."""
+    if not PROGRAM.is_file():
+        pytest.skip(WHY_NOT)
+    with running_s3_server(tmp_path_factory.mktemp("s3") / "buckets") as server:
+        yield server

@@ -1,0 +1,185 @@
+"""SHAP values: they add up for every kind of model, agree with Shapley's formula, and land on original columns."""
+
+import math
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.tree import DecisionTreeRegressor
+
+from mlpipe_dagster.errors import ModelError
+from mlpipe_dagster.vocabulary import TaskKind
+from mlpipe_dagster.xai import attribution
+from mlpipe_dagster.xai.attribution import attribute, chance_or_value, explain_permutations
+from mlpipe_dagster_tests.xai.models import planted, trained
+
+FEATURES = ["noise", "weak", "strong", "colour"]
+MODELS: list[tuple[TaskKind, Any, str]] = [
+    (TaskKind.BINARY, LGBMClassifier(n_estimators=30, verbose=-1, n_jobs=1), "TreeExplainer"),
+    (TaskKind.MULTICLASS, LGBMClassifier(n_estimators=30, verbose=-1, n_jobs=1), "TreeExplainer"),
+    (TaskKind.REGRESSION, LGBMRegressor(n_estimators=30, verbose=-1, n_jobs=1), "TreeExplainer"),
+    (TaskKind.BINARY, HistGradientBoostingClassifier(max_iter=30), "TreeExplainer"),
+    (TaskKind.MULTICLASS, HistGradientBoostingClassifier(max_iter=30), "TreeExplainer"),
+    (TaskKind.REGRESSION, HistGradientBoostingRegressor(max_iter=30), "TreeExplainer"),
+    (TaskKind.BINARY, ExtraTreesClassifier(20, random_state=0), "TreeExplainer"),
+    (TaskKind.MULTICLASS, ExtraTreesClassifier(20, random_state=0), "TreeExplainer"),
+    (TaskKind.REGRESSION, ExtraTreesRegressor(20, random_state=0), "TreeExplainer"),
+    (TaskKind.BINARY, LogisticRegression(), "LinearExplainer"),
+    (TaskKind.MULTICLASS, LogisticRegression(), "LinearExplainer"),
+    (TaskKind.REGRESSION, Ridge(), "LinearExplainer"),
+    (TaskKind.REGRESSION, GradientBoostingRegressor(n_estimators=20), "permutations"),
+    (TaskKind.BINARY, DummyClassifier(), "permutations"),
+]
+TARGETS = {TaskKind.BINARY: "binary", TaskKind.MULTICLASS: "multiclass", TaskKind.REGRESSION: "value"}
+
+
+def shapley(predict: Any, row: pd.DataFrame, background: pd.DataFrame, columns: list[str]) -> dict[str, float]:
+    """Shapley's own formula over all coalitions; absent columns take the background's values."""
+
+    def worth(known: tuple[str, ...]) -> float:
+        mixed = background.copy()
+        for name in known:
+            mixed[name] = row[name].iloc[0]
+        return float(np.mean(predict(mixed)))
+
+    count, values = len(columns), {}
+    for name in columns:
+        others = [other for other in columns if other != name]
+        values[name] = sum(
+            math.factorial(size)
+            * math.factorial(count - size - 1)
+            / math.factorial(count)
+            * (worth((*known, name)) - worth(known))
+            for size in range(count)
+            for known in combinations(others, size)
+        )
+    return values
+
+
+def test_features_that_nobody_described_are_refused() -> None:
+    table = planted(80)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, Ridge())
+    with pytest.raises(ModelError, match="6 features, but 2"):
+        attribute(model.estimator, table, table, ("noise", "weak"))
+
+
+def test_a_column_that_the_table_lacks_is_named() -> None:
+    table = planted(80)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, GradientBoostingRegressor(n_estimators=2))
+    with pytest.raises(ModelError, match="strong"):
+        attribute(model.estimator, table.drop(columns="strong"), table, model.feature_origins)
+
+
+@pytest.mark.parametrize(("task", "estimator", "method"), MODELS)
+def test_values_and_base_add_up_to_the_model_output(task: TaskKind, estimator: Any, method: str) -> None:
+    table = planted(240)[[*FEATURES, TARGETS[task]]]
+    model = trained(table, TARGETS[task], task, estimator, linear=method == "LinearExplainer")
+    rows = table.iloc[list(model.test_rows)]
+    made = attribute(model.estimator, rows, table.iloc[1:60], model.feature_origins)
+    assert method in made.method
+    assert made.columns == tuple(FEATURES)
+    assert made.values.shape == (60, 4, 3 if task is TaskKind.MULTICLASS else 1)
+    assert made.additivity_holds
+    assert made.additivity_error < 1e-6
+    assert np.allclose(made.base + made.values.sum(axis=1), made.output, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "task"),
+    [(LGBMClassifier(n_estimators=30, verbose=-1, n_jobs=1), TaskKind.BINARY), (LogisticRegression(), TaskKind.BINARY)],
+)
+def test_log_odds_turn_into_the_probability_the_model_predicts(estimator: Any, task: TaskKind) -> None:
+    table = planted(240)[[*FEATURES, "binary"]]
+    model = trained(table, "binary", task, estimator)
+    made = attribute(model.estimator, table[:20], table[20:], model.feature_origins)
+    assert made.scale == "log-odds"
+    log_odds = (made.base + made.values.sum(axis=1))[:, 0]
+    assert np.allclose(1 / (1 + np.exp(-log_odds)), model.estimator.predict_proba(table[:20])[:, 1], atol=1e-9)
+
+
+def test_tree_values_worked_out_by_hand() -> None:
+    """12 where both are 1, on four equally frequent rows: v() = 3, v(a) = v(b) = 6, v(ab) = 12, so 4.5 each."""
+    table = pd.DataFrame({"a": [0.0, 0.0, 1.0, 1.0], "b": [0.0, 1.0, 0.0, 1.0]})
+    tree = DecisionTreeRegressor(random_state=0).fit(table.to_numpy(), [0.0, 0.0, 0.0, 12.0])
+    pipeline = Pipeline([("same", FunctionTransformer(lambda rows: rows.to_numpy())), ("tree", tree)])
+    made = attribute(pipeline, table.iloc[[3]], table, ("a", "b"))
+    assert made.base[0] == pytest.approx(3.0)
+    assert made.values[0, :, 0] == pytest.approx([4.5, 4.5])
+
+
+def test_linear_values_are_shapley_values_of_the_original_columns() -> None:
+    table = planted(120)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, Ridge(), linear=True)
+    background, row = table.iloc[20:60], table.iloc[[0]]
+    made = attribute(model.estimator, row, background, model.feature_origins)
+    expected = shapley(model.estimator.predict, row, background, FEATURES)
+    assert dict(zip(made.columns, made.values[0, :, 0].tolist(), strict=True)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_permutations_come_close_to_shapley_values_where_columns_interact() -> None:
+    draw = np.random.default_rng(3)
+    table = pd.DataFrame({"a": draw.normal(size=200), "b": draw.normal(size=200), "c": draw.normal(size=200)})
+    model = KNeighborsRegressor(5).fit(table.to_numpy(), table["a"] * table["b"] + table["c"])
+    pipeline = Pipeline([("same", FunctionTransformer(lambda rows: rows.to_numpy())), ("model", model)])
+    background, row = table.iloc[:24], table.iloc[[100]]
+    made = explain_permutations(pipeline, row, background, ("a", "b", "c"))
+    expected = shapley(pipeline.predict, row, background, ["a", "b", "c"])
+    assert made.values[0, :, 0] == pytest.approx(list(expected.values()), abs=0.25)
+    assert sum(expected.values()) == pytest.approx(float(made.values[0].sum()), abs=1e-9)
+
+
+def test_permutations_are_exact_where_columns_only_add_up() -> None:
+    table = planted(120)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, Ridge(), linear=True)
+    background, row = table.iloc[20:44], table.iloc[[0]]
+    made = explain_permutations(model.estimator, row, background, model.feature_origins)
+    expected = shapley(model.estimator.predict, row, background, FEATURES)
+    assert dict(zip(made.columns, made.values[0, :, 0].tolist(), strict=True)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_trees_with_categories_of_their_own_are_not_left_to_the_tree_explainer() -> None:
+    table = pd.DataFrame({"a": np.arange(100) % 4, "b": np.arange(100) % 7})
+    native = HistGradientBoostingRegressor(max_iter=5, categorical_features=[0], min_samples_leaf=2)
+    native.fit(table.to_numpy(), table["a"] == 2)
+    pipeline = Pipeline([("same", FunctionTransformer(lambda rows: rows.to_numpy())), ("model", native)])
+    assert attribute(pipeline, table[:10], table, ("a", "b")).method == "sampled permutations of the columns"
+
+
+def test_forests_too_large_for_the_exact_explainer_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribution, "TREE_OPERATIONS", 1.0)
+    table = planted(120)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, ExtraTreesRegressor(5, random_state=0))
+    made = attribute(model.estimator, table[:30], table, model.feature_origins)
+    assert made.additivity_holds
+    assert "too large for the exact explainer" in made.notes[0]
+
+
+def test_slow_models_are_explained_on_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribution, "PERMUTATION_EVALUATIONS", 24 * 5 * 30)
+    table = planted(200)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, GradientBoostingRegressor(n_estimators=2))
+    assert len(attribute(model.estimator, table, table, model.feature_origins).rows) == 30
+
+
+def test_a_binary_model_answers_with_the_probability_of_its_second_class() -> None:
+    table = planted(120)[[*FEATURES, "binary"]]
+    model = trained(table, "binary", TaskKind.BINARY, LogisticRegression())
+    ask, scale = chance_or_value(model.estimator)
+    assert scale == "probability"
+    assert ask(table).shape == (120, 1)
+    assert ask(table)[:, 0] == pytest.approx(model.estimator.predict_proba(table)[:, 1])
