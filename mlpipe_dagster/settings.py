@@ -16,7 +16,7 @@ from mlpipe_dagster.vocabulary import Level
 class Settings(BaseSettings):
     """Values from the environment, with defaults for one machine."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     # where things live
     home: Path = Field(Path(".mlpipe"), alias="MLPIPE_HOME", description="Folder of catalogue, objects, logs and state")

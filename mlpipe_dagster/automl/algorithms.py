@@ -9,8 +9,9 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,15 @@ def _boosting_threads(limits: Limits, data: FitData) -> int:
     return 1 if crowded or data.features.size < FEW_CELLS else limits.threads
 
 
+def limit_library_threads(library: Literal["blas", "openmp"], threads: int) -> AbstractContextManager[object]:
+    """Inside, the numerical library uses at most so many threads.
+
+    One for linear algebra: on matrices as small as a training's, more only wait for each other.
+    """
+    limit: AbstractContextManager[object] = _libraries().limit(limits=threads, user_api=library)
+    return limit
+
+
 @functools.cache
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
@@ -119,10 +129,9 @@ def _libraries() -> ThreadpoolController:
 
 def _linear(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     strength = float(parameters["C"] or 1.0)
-    with _libraries().limit(limits=1, user_api="blas"):  # more threads wait for each other on matrices this small
-        if data.labels.dtype.kind == "f":
-            return Fitted(Ridge(alpha=1 / strength, random_state=limits.seed).fit(data.features, data.labels))
-        return _logistic(LogisticRegression(C=strength, max_iter=15, warm_start=True), data, limits)
+    if data.labels.dtype.kind == "f":
+        return Fitted(Ridge(alpha=1 / strength, random_state=limits.seed).fit(data.features, data.labels))
+    return _logistic(LogisticRegression(C=strength, max_iter=15, warm_start=True), data, limits)
 
 
 def _logistic(estimator: LogisticRegression, data: FitData, limits: Limits) -> Fitted:
@@ -201,7 +210,7 @@ def _histogram(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     estimator = kind(max_iter=1, warm_start=True, early_stopping=False, random_state=limits.seed, **parameters)
-    with _libraries().limit(limits=_boosting_threads(limits, data), user_api="openmp"):
+    with limit_library_threads("openmp", _boosting_threads(limits, data)):
         return _grow(estimator, "max_iter", 15, 600, data, limits)
 
 

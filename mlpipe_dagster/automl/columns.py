@@ -4,13 +4,14 @@ Decided on training rows only, so that nothing is learnt from the test split. En
 """
 
 import re
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureKind, FeatureSchema
-from mlpipe_dagster.automl.preparation import MISSING, Column, as_dates, as_number, as_text
+from mlpipe_dagster.automl.preparation import MISSING, Column, Floats, as_dates, as_number, as_text
 from mlpipe_dagster.errors import ModelError
 
 MOST_LISTED = 50
@@ -43,6 +44,31 @@ def usable_columns(table: pd.DataFrame, ignored: Iterable[str]) -> tuple[Feature
             "No column is left to learn from. " + " ".join(reasons[:5]) + " Add columns that describe the rows."
         )
     return FeatureSchema(columns=tuple(columns)), tuple(reasons)
+
+
+def narrow(table: pd.DataFrame, ignored: Iterable[str], truth: Floats, most: int) -> tuple[list[str], tuple[str, ...]]:
+    """At most `most` columns of a very wide table, in table order, and a note; all of them where there are no more.
+
+    Numbers are ranked by their correlation with `truth` (one number a row); other columns come first, as they stand.
+    """
+    names = [name for name in table.columns if name not in set(ignored)]
+    if len(names) <= most:
+        return names, ()
+    types = dict(zip(table.columns, table.dtypes, strict=True))
+    numeric = [name for name in names if isinstance(types[name], np.dtype) and types[name].kind in "iuf"]
+    ranked = set(numeric)
+    others = [name for name in names if name not in ranked][:most]
+    values = table[numeric].to_numpy(dtype=np.float64)
+    values = np.where(np.isfinite(values), values, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # empty columns have no mean; they rank last
+        centred = np.nan_to_num(values - np.nanmean(values, axis=0))
+    spread = np.sqrt((centred**2).sum(axis=0))
+    strength = np.abs((truth - truth.mean()) @ centred) / np.where(spread > 0, spread, np.inf)
+    best = np.argsort(-strength, kind="stable")[: most - len(others)]
+    kept = {*others, *(numeric[position] for position in best)}
+    note = f"{len(names) - len(kept)} of {len(names)} columns were left out: those least correlated with the target."
+    return [name for name in names if name in kept], (note + " More time allows more columns.",)
 
 
 def _describe(name: str, column: Column) -> FeatureColumn | str:

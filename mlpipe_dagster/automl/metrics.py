@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpipe_dagster.automl.model import Estimate
+from mlpipe_dagster.errors import ModelError
 
 Floats = NDArray[np.float64]
 MOST_WEIGHTS = 4_000_000
@@ -134,9 +135,21 @@ def table_of(outcome: Outcome) -> dict[str, Metric]:
 
 
 def published_score(outcome: Outcome) -> float:
-    """Accuracy, or R²."""
+    """Accuracy, or R².
+
+    Raises
+    ------
+    ModelError
+        All rows have the same value, so that R² means nothing.
+    """
     metric = next(iter(table_of(outcome).values()))
-    return float(metric(outcome, np.ones((1, len(outcome.truth))))[0])
+    value = float(metric(outcome, np.ones((1, len(outcome.truth))))[0])
+    if not np.isfinite(value):
+        raise ModelError(
+            "The target is the same in nearly every row: the rows held out for checking do not vary. "
+            "Predict something that varies more, or send more rows."
+        )
+    return value
 
 
 def draws(rows: int, seed: int) -> Floats:

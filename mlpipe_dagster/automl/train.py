@@ -9,13 +9,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, boosting, predict
+from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, boosting, limit_library_threads, predict
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
 from mlpipe_dagster.automl.clock import Clock
-from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.columns import narrow, usable_columns
 from mlpipe_dagster.automl.groups import measure_groups
-from mlpipe_dagster.automl.metrics import CLASSIFICATION, REGRESSION, Z95, Outcome, improvement, loss, measure
+from mlpipe_dagster.automl.metrics import (
+    CLASSIFICATION,
+    REGRESSION,
+    Z95,
+    Outcome,
+    improvement,
+    loss,
+    measure,
+    published_score,
+)
 from mlpipe_dagster.automl.model import Estimate, FeatureSchema, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.preparation import feature_names
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_search
@@ -36,6 +45,8 @@ MOST_TRAINING_SCORED = 5_000
 """Beyond that many training rows, the training score is taken on a random part as large as the test split."""
 TEST_ROWS_A_SECOND = 2_000
 """The test split has at most this many rows for each second of budget."""
+COLUMNS_A_SECOND = 200
+"""At most this many columns are used for each second of budget."""
 TOO_GOOD = 0.999
 
 
@@ -74,14 +85,21 @@ def train(
     TargetError, TaskError
         The target is absent, constant or empty; the task does not fit it.
     ModelError
-        Too few rows, or no column to learn from.
+        Too few rows, no column to learn from, or held-out rows whose target does not vary.
     """
     clock = Clock(budget_seconds)
     if budget_seconds < SMALLEST_BUDGET:
         raise BudgetError(f"A time budget of {budget_seconds:g} s is too short: training needs at least 2 seconds.")
+    with limit_library_threads("blas", 1):
+        return _train(table, spec, clock, progress)
+
+
+def _train(
+    table: pd.DataFrame, spec: TrainingSpec, clock: Clock, progress: Callable[[Trial], None] | None
+) -> TrainedModel:
     with clock.entry("preparation"):
-        job = _prepare(table, spec, budget_seconds)
-        bench = open_bench(job.source, budget_seconds, spec.seed)
+        job = _prepare(table, spec, clock.budget)
+        bench = open_bench(job.source, clock.budget, spec.seed)
     algorithm, notes = boosting()
     search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress)
     with clock.entry("baselines"):
@@ -102,8 +120,11 @@ def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
     target = read_target(table[spec.target], spec)
     training, test = split_test(target, spec.seed, most=int(TEST_ROWS_A_SECOND * budget))
     training_rows, test_rows = target.rows[training], target.rows[test]
-    schema, reasons = usable_columns(table.iloc[training_rows], {spec.target, *spec.drop})
-    notes = (*target.notes, *reasons, *rare_class_note(target, training))
+    ignored = {spec.target, *spec.drop}
+    seen = table.iloc[training_rows]
+    names, too_wide = narrow(seen, ignored, target.truth()[training], int(COLUMNS_A_SECOND * budget))
+    schema, reasons = usable_columns(seen[names], ignored)
+    notes = (*target.notes, *too_wide, *reasons, *rare_class_note(target, training))
     if len(test) < 0.19 * len(target.rows):
         notes += (
             f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
@@ -176,6 +197,7 @@ def _evaluate(fits: _LastFits, choice: Choice, job: _Job) -> _Scores:
     # a constant guess needs no columns
     constant = Outcome(model.truth, predict(fits.constant.first.estimator, np.zeros((len(model.truth), 1))))
     baseline = _outcome(fits.baseline, job, job.test_rows) if fits.baseline else constant
+    published_score(model)  # refuses test rows that do not vary
     test = measure(model, job.spec.seed)
     saved, error = improvement(model, constant)
     clearly_over_constant = saved > Z95 * error

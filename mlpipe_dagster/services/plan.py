@@ -13,11 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.connection import Connection, reachable
+from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, reachable
 from mlpipe_dagster.messaging.embedded import HOST, free_port
 from mlpipe_dagster.settings import Settings
 
 LOCATION = "mlpipe_dagster"
+EMBEDDED_CLUSTER = "mlpipe-"  # how messaging/embedded.py names its clusters
 DEFAULT_KAFKA_PORT = 9092
 DEFAULT_DAGSTER_PORT = 3000
 DEFAULT_CODE_PORT = 4266
@@ -120,19 +121,28 @@ def _choose_broker(settings: Settings, say: Say) -> tuple[str, int | None]:
             )
         say(f"Kafka: {wanted} (KAFKA_BOOTSTRAP_SERVERS)")
         return wanted, None
-    if _listens("localhost", DEFAULT_KAFKA_PORT) and reachable(Connection(wanted)):
+    if _is_a_kafka_of_its_own(wanted):
         say(f"Kafka: one answers at {wanted} already, so that one is used and the embedded broker is not started")
         return wanted, None
     port = _choose_port("The embedded broker", DEFAULT_KAFKA_PORT, say)
     return f"localhost:{port}", port
 
 
-def _listens(host: str, port: int) -> bool:
+def _is_a_kafka_of_its_own(address: str) -> bool:
+    """Whether a Kafka answers that is not another home's embedded broker: two platforms on one log would mix."""
+    host, port = address.split(":")
     try:
-        socket.create_connection((host, port), CONNECT_SECONDS).close()
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # a client would wait its whole limit
     except OSError:
         return False
-    return True
+    admin = BrokerAdmin(Connection(address))
+    try:
+        cluster = admin.ask(lambda client: client.describe_cluster()["cluster_id"])
+    except BrokerUnavailable:
+        return False
+    finally:
+        admin.close()
+    return not str(cluster).startswith(EMBEDDED_CLUSTER)
 
 
 def _choose_port(who: str, wanted: int, say: Say) -> int:
@@ -155,14 +165,15 @@ def _base(configured: str, port: int) -> str:
 
 
 def choose_dagster_home(home: Path) -> Path:
-    """The repository root where its dagster.yaml keeps everything in this home; else the home itself.
+    """The repository root where its dagster.yaml keeps everything in this home; else a folder inside the home.
 
-    So plain `dagster dev` and `mlpipe up` share cursors and runs, and a home of its own shares them with nobody.
+    Never the home itself: Dagster takes whatever lies in DAGSTER_HOME/logs for its own telemetry. Plain `dagster dev`
+    and `mlpipe up` so share cursors and runs, and a home of its own shares them with nobody.
     """
     root = home.parent
     if home.name == ".mlpipe" and (root / "dagster.yaml").is_file():
         return root
-    return home
+    return home / "dagster"
 
 
 def prepare_folders(plan: Plan) -> None:
@@ -173,8 +184,9 @@ def prepare_folders(plan: Plan) -> None:
     plan.workspace.parent.mkdir(parents=True, exist_ok=True)
     server = {"host": HOST, "port": plan.code_port, "location_name": LOCATION}
     plan.workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # JSON is YAML
-    if plan.dagster_home == plan.home:
-        (plan.home / "dagster.yaml").write_text(instance_configuration(plan.home))
+    if plan.dagster_home.is_relative_to(plan.home):
+        plan.dagster_home.mkdir(exist_ok=True)
+        (plan.dagster_home / "dagster.yaml").write_text(instance_configuration(plan.home))
 
 
 def instance_configuration(home: Path) -> str:
@@ -197,6 +209,8 @@ def child_environment(plan: Plan, inherited: Mapping[str, str]) -> dict[str, str
         "MLPIPE_SENSOR_POLL_SECONDS": f"{plan.poll_seconds:g}",
         "MLPIPE_HOME": str(plan.home),
         "DAGSTER_HOME": str(plan.dagster_home),
+        # webserver and daemon upload DAGSTER_HOME/logs, and delete it, even where dagster.yaml switches telemetry off
+        "DAGSTER_DISABLE_TELEMETRY": "1",
         "DAGSTER_GRPC_MAX_WORKERS": str(CODE_SERVER_THREADS),
         "PYTHONUNBUFFERED": "1",
     }

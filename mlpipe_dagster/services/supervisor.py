@@ -210,7 +210,7 @@ class Supervisor:
 
 def restart_delay(deaths: int) -> float:
     """Seconds to wait after so many deaths in a row: doubles each time, up to half a minute."""
-    return min(FIRST_DELAY_SECONDS * 2 ** (deaths - 1), LONGEST_DELAY_SECONDS)
+    return min(FIRST_DELAY_SECONDS * 2.0 ** (deaths - 1), LONGEST_DELAY_SECONDS)
 
 
 def _ended(running: Running) -> str | None:

@@ -5,7 +5,8 @@ The order of things: format (`sniff.py`), clean text (`text.py`), columns (`deli
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +30,14 @@ ROW_GROUP_ROWS = 122_880
 KNOWN = "Upload a CSV, TSV, JSON, XLSX or Parquet table."
 
 
-DAMAGE = (
-    duckdb.InvalidInputException,
-    duckdb.ConversionException,
-    duckdb.IOException,
-    duckdb.SerializationException,
-    duckdb.OutOfRangeException,
+NOT_DAMAGE = (
+    duckdb.OutOfMemoryException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.CatalogException,
+    duckdb.PermissionException,
 )
-"""What DuckDB raises for bad bytes; running out of memory is not among them."""
+"""What DuckDB raises for other reasons than bad bytes, for which it raises nearly anything else."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,8 @@ def typed_columns(connection: duckdb.DuckDBPyConnection, table: OpenedTable) -> 
     Raises:
         TableError: the values cannot be read (damaged Parquet or JSON).
     """
-    try:
+    with _told_as_damage(table.format):
         return [list(settle(connection, part, table.comma_decimals)) for part in table.source.slices]
-    except DAMAGE as error:
-        raise _damaged(table.format, error) from error
 
 
 def _open_text(
@@ -131,10 +130,8 @@ def _write(connection: duckdb.DuckDBPyConnection, table: OpenedTable, folder: Pa
         folder / ("table.parquet" if len(settled) == 1 else f"part-{index}.parquet") for index in range(len(settled))
     ]
     for part, columns, path in zip(table.source.slices, settled, parts, strict=True):
-        try:
+        with _told_as_damage(table.format):
             _copy(connection, part, columns, path)
-        except DAMAGE as error:
-            raise _damaged(table.format, error) from error
     if len(parts) > 1:
         _join_sideways(parts, folder / "table.parquet")
     _check_rows(folder / "table.parquet")
@@ -166,5 +163,12 @@ def _check_rows(path: Path) -> None:
         raise TableError("The table has columns but no rows. Upload a table with at least one row.")
 
 
-def _damaged(form: TableFormat, error: duckdb.Error) -> TableError:
-    return unreadable({"parquet": "Parquet", "json": "JSON"}.get(form.file_type, form.file_type.upper()), error)
+@contextmanager
+def _told_as_damage(form: TableFormat) -> Iterator[None]:
+    try:
+        yield
+    except NOT_DAMAGE:
+        raise
+    except duckdb.Error as error:
+        kind = {"parquet": "Parquet", "json": "JSON"}.get(form.file_type, form.file_type.upper())
+        raise unreadable(kind, error) from error

@@ -135,8 +135,8 @@ def _check_ragged(clean: Path, rows: int, width: int, skip: int, ragged: _Ragged
         (number, fields), *_ = ragged.first
         line = _line_numbers(clean, skip, [number])[0]
         raise TableError(
-            f"{ragged.lines:,} of {rows + ragged.lines:,} rows do not have {width:,} fields like the header; the first is line "
-            f"{line:,} with {fields:,}. Check the delimiter and quotes there and upload the file again."
+            f"{ragged.lines:,} of {rows + ragged.lines:,} rows do not have {width:,} fields like the header; "
+            f"the first is line {line:,} with {fields:,}. Check delimiter and quotes there and upload it again."
         )
     if not rows:
         raise _no_rows()

@@ -115,7 +115,8 @@ def _stamp(text: str) -> str:
     zoned = f"TRY_CAST(TRY_CAST({text} AS TIMESTAMPTZ) AS TIMESTAMP)"
     plain = f"TRY_CAST({text} AS TIMESTAMP)"
     has_offset = f"length({text}) > 19 AND regexp_matches({text}, '[+-][0-9]{{2}}(:?[0-9]{{2}})?[[:space:]]*$')"
-    return f"CASE WHEN NOT regexp_matches({text}, '^[[:space:]]*[0-9]{{4}}-') THEN NULL WHEN {has_offset} THEN {zoned} ELSE {plain} END"
+    starts = f"regexp_matches({text}, '^[[:space:]]*[0-9]{{4}}-')"
+    return f"CASE WHEN NOT {starts} THEN NULL WHEN {has_offset} THEN {zoned} ELSE {plain} END"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[SourceColumn]) -> list[_Counts]:

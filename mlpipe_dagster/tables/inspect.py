@@ -52,7 +52,7 @@ def inspect(path: Path, filename: str) -> TableSummary:
     with tempfile.TemporaryDirectory(prefix="inspect-", dir=scratch) as name:
         try:
             return _look(path, filename, form, Path(name).absolute())
-        except TableError:
+        except (TableError, duckdb.OutOfMemoryException):
             return TableSummary(form.file_type)
 
 

@@ -50,7 +50,8 @@ def _commas(
     """Decimal commas are clear where commas do not delimit and not every comma is followed by just three digits."""
     decimal, grouped, commas, thousands = connection.execute(
         f"SELECT count_if(regexp_full_match(t, '{COMMA_DECIMAL}')), count_if(regexp_full_match(t, '{COMMA_ANY}')), "
-        f"count_if(contains(t, ',')), count_if(regexp_matches(t, ',[0-9]{{3}}$')) FROM (SELECT trim({text}) AS t FROM {relation})"
+        f"count_if(contains(t, ',')), count_if(regexp_matches(t, ',[0-9]{{3}}$')) "
+        f"FROM (SELECT trim({text}) AS t FROM {relation})"
     ).fetchone() or (0, 0, 0, 0)
     if grouped < present or not commas:
         return None

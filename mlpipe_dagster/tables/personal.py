@@ -23,14 +23,100 @@ PERSON_NAME = re.compile(r"[^\W\d_][^\d_@/\\<>=]*")
 CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 NATIONAL_ID_NAMES = frozenset(
-    ["ssn", "social_security", "social_security_number", "national_id", "nationalid", "national_insurance", "nino", "passport", "passport_no", "passport_number", "aadhaar", "cpf", "nif", "dni", "bsn", "pesel", "personnummer", "steuer_id", "tax_id", "sin_number", "driver_license", "driving_licence", "drivers_license", "drivers_licence"]
+    {
+        "ssn",
+        "social_security",
+        "social_security_number",
+        "national_id",
+        "nationalid",
+        "national_insurance",
+        "nino",
+        "passport",
+        "passport_no",
+        "passport_number",
+        "aadhaar",
+        "cpf",
+        "nif",
+        "dni",
+        "bsn",
+        "pesel",
+        "personnummer",
+        "steuer_id",
+        "tax_id",
+        "sin_number",
+        "driver_license",
+        "driving_licence",
+        "drivers_license",
+        "drivers_licence",
+    }
 )
-PHONE_WORDS = frozenset(["phone", "telephone", "tel", "mobile", "cell", "fax", "telefon", "telefono", "handy", "msisdn", "phonenumber"])
-EMAIL_WORDS = frozenset(["email", "mail", "e_mail", "emailaddress"])
+PHONE_WORDS = frozenset(
+    {
+        "phone",
+        "telephone",
+        "tel",
+        "mobile",
+        "cell",
+        "fax",
+        "telefon",
+        "telefono",
+        "handy",
+        "msisdn",
+        "phonenumber",
+    }
+)
+EMAIL_WORDS = frozenset(
+    {
+        "email",
+        "mail",
+        "e_mail",
+        "emailaddress",
+    }
+)
 SURE_NAMES = frozenset(
-    ["first_name", "last_name", "middle_name", "full_name", "firstname", "lastname", "middlename", "fullname", "surname", "forename", "given_name", "family_name", "maiden_name", "patient_name", "customer_name", "employee_name", "person_name", "student_name", "client_name", "applicant_name", "contact_name", "vorname", "nachname", "prenom", "nom_de_famille", "apellido", "apellidos", "cognome"]
+    {
+        "first_name",
+        "last_name",
+        "middle_name",
+        "full_name",
+        "firstname",
+        "lastname",
+        "middlename",
+        "fullname",
+        "surname",
+        "forename",
+        "given_name",
+        "family_name",
+        "maiden_name",
+        "patient_name",
+        "customer_name",
+        "employee_name",
+        "person_name",
+        "student_name",
+        "client_name",
+        "applicant_name",
+        "contact_name",
+        "vorname",
+        "nachname",
+        "prenom",
+        "nom_de_famille",
+        "apellido",
+        "apellidos",
+        "cognome",
+    }
 )
-LIKELY_NAMES = frozenset(["name", "names", "first", "last", "nom", "nombre", "nome", "person"])
+LIKELY_NAMES = frozenset(
+    {
+        "name",
+        "names",
+        "first",
+        "last",
+        "nom",
+        "nombre",
+        "nome",
+        "person",
+    }
+)
 
 
 def words_of(column: str) -> list[str]:

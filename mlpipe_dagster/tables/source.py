@@ -5,6 +5,8 @@ DuckDB holds a vector for each column it touches. What is in the columns is judg
 workbooks become sources in `delimited.py` and `workbook.py`, Parquet and JSON here.
 """
 
+import itertools
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,6 @@ from mlpipe_dagster.tables.duck import literal, quote
 
 SLICE_COLUMNS = 1000
 WHITESPACE = " \t\r\n\v\f\u00a0\ufeff"
-MISSING_SET = pa.array(MISSING_WORDS)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,13 @@ def listed(items: Sequence[str], most: int = 5) -> str:
     return shown if len(items) <= most else f"{shown} and {len(items) - most:,} more"
 
 
+def text_array(values: Sequence[str]) -> pa.StringArray:
+    """`values` as an Arrow array, built from buffers: `pa.array` and plain values in `pc` import pandas."""
+    encoded = [value.encode(errors="replace") for value in values]
+    offsets = array("i", itertools.accumulate(map(len, encoded), initial=0))
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
+
+
 @dataclass
 class TextParts:
     """Rows of text spooled to Parquet files of at most 1,000 columns each, missing values as nulls; the types come
@@ -128,10 +136,10 @@ class TextParts:
         return Source(tuple(slices), notes, self.rows)
 
     def _present(self, position: int, column: pa.StringArray) -> pa.StringArray:
-        missing = pc.is_in(pc.utf8_trim(column, WHITESPACE), MISSING_SET)
-        if position not in self.words and pc.any(pc.and_(missing, pc.not_equal(column, ""))).as_py():
+        missing = pc.is_in(pc.utf8_trim(column, WHITESPACE), text_array(MISSING_WORDS))
+        if position not in self.words and pc.any(pc.and_(missing, pc.not_equal(column, text_array([""])[0]))).as_py():
             self.words.add(position)
-        return pc.if_else(missing, None, column)
+        return pc.if_else(missing, pa.nulls(1, pa.string())[0], column)
 
     def _slice(self, start: int) -> range:
         return range(start, min(start + SLICE_COLUMNS, self.width))

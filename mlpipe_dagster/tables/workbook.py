@@ -7,6 +7,7 @@ import datetime
 import itertools
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
@@ -17,7 +18,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from mlpipe_dagster.errors import TableError
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.tables.source import Source, TextParts, column_names, unreadable
+from mlpipe_dagster.tables.source import Source, TextParts, column_names, text_array, unreadable
 
 BATCH_ROWS = 2_000
 DAMAGE = (
@@ -30,6 +31,7 @@ DAMAGE = (
     EOFError,
     ParseError,
     InvalidFileException,
+    zlib.error,
 )
 """What openpyxl raises for damaged workbooks (there is no exception of its own for most of it)."""
 
@@ -109,7 +111,7 @@ def _batch(rows: Sequence[list[str]], width: int) -> pa.RecordBatch:
             f"A row of the first sheet has {longest:,} cells where the header has {width:,}. Name every column."
         )
     padded = (row + [""] * (width - len(row)) for row in rows)
-    arrays = [pa.array(column, pa.string()) for column in zip(*padded, strict=True)]
+    arrays = [text_array(column) for column in zip(*padded, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, names=[f"c{index}" for index in range(width)])
 
 
@@ -122,5 +124,6 @@ def _check_size(path: Path) -> None:
         raise unreadable("XLSX", error) from error
     if unpacked > limit:
         raise TableError(
-            f"The XLSX file unpacks to more than the limit of {limit:,} bytes. Upload a smaller table, or a sample of its rows."
+            f"The XLSX file unpacks to more than the limit of {limit:,} bytes. "
+            "Upload a smaller table, or a sample of its rows."
         )

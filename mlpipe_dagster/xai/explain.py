@@ -6,7 +6,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 
 import pandas as pd
@@ -18,7 +18,7 @@ from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai import lime, performance, summary
 from mlpipe_dagster.xai.attribution import Attribution, attribute
 from mlpipe_dagster.xai.dependence import dependences, explained_class
-from mlpipe_dagster.xai.explanation import DataExplanation, Method, ModelExplanation
+from mlpipe_dagster.xai.explanation import ColumnImportance, DataExplanation, Method, ModelExplanation
 from mlpipe_dagster.xai.importance import (
     BOOTSTRAP_DRAWS,
     PERMUTATION_COLUMNS,
@@ -48,8 +48,14 @@ def explain_model(
     asked = subject(model, table, hide=hide, seed=seed)
     rows = asked.test if len(asked.test) <= max_rows else asked.test.sample(max_rows, random_state=seed)
     attribution = attribute(asked.estimator, rows, asked.background, model.feature_origins, seed=seed)
-    columns, described = column_importances(asked, attribution), explained_class(asked)
-    names = [column.name for column in columns]
+    columns = column_importances(asked, attribution)
+    return _assembled(asked, attribution, columns, [str(name) for name in table.columns])
+
+
+def _assembled(
+    asked: Subject, attribution: Attribution, columns: tuple[ColumnImportance, ...], table_columns: Sequence[str]
+) -> ModelExplanation:
+    model, names, described = asked.model, [column.name for column in columns], explained_class(asked)
     local = local_explanations(asked, attribution)
     counted = performance.confusion(asked) if asked.classes else None
     right = sum(result.right for result in counted.results) if counted else None
@@ -72,7 +78,7 @@ def explain_model(
         right_share=None if right is None else right / len(asked.test),
         guess_right=performance.guess_right(asked) if counted else None,
         columns=columns,
-        unused_columns=tuple(str(name) for name in table.columns if name not in {*names, model.spec.target}),
+        unused_columns=tuple(name for name in table_columns if name not in {*names, model.spec.target}),
         dependence=dependences(asked, names[:DEPENDENCE_COLUMNS]),
         local=local,
         counterfactual=counterfactual(asked, local, names),

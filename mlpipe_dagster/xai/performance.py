@@ -118,7 +118,7 @@ def suspicions(model: TrainedModel, leading: str, leading_share: float) -> tuple
     if not perfect:
         return ()
     said = [
-        f"The test result is almost perfect ({perfect[0]} {measured[perfect[0]].value:.3f}; 1 is the maximum). Real "
+        f"The test result is almost perfect ({measured[perfect[0]].value:.3f}, where 1 is the maximum). Real "
         "data seldom allow that. A column may hold the answer in another form, or be known only after the event that "
         "is predicted. Check this before anybody relies on the model."
     ]

@@ -35,6 +35,7 @@ def shown(value: Any) -> str:
     if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
         return MISSING_TEXT
     if isinstance(value, float | np.floating):
-        return f"{float(value):.6g}"
+        number = float(value)
+        return f"{number:.0f}" if 1e6 <= abs(number) < 1e15 else f"{number:.6g}"
     text = value.isoformat(sep=" ") if isinstance(value, pd.Timestamp) else value_text(value)
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "\u2026"

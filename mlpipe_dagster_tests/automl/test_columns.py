@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.columns import narrow, usable_columns
 from mlpipe_dagster.errors import ModelError
 
 ROWS = 60
@@ -72,3 +72,22 @@ def test_the_schema_knows_ranges_and_categories() -> None:
     schema, _ = usable_columns(pd.DataFrame({"n": [3.0, 1.0, None] * 20, "c": ["b", "a", None] * 20}), ())
     assert (schema.columns[0].minimum, schema.columns[0].maximum) == (1.0, 3.0)
     assert schema.columns[1].categories == ("a", "b")
+
+
+def test_a_very_wide_table_keeps_texts_and_the_numbers_that_go_with_the_target() -> None:
+    truth = np.arange(ROWS, dtype=float)
+    table = pd.DataFrame(
+        {
+            "none": [np.nan] * ROWS,
+            "against": -truth,
+            "same": 1.0,
+            "with": np.where(truth % 7 == 0, np.nan, truth),
+            "alternates": truth % 2,
+            "word": ["a", "b"] * 30,
+            "y": truth,
+        }
+    )
+    names, notes = narrow(table, ["y"], truth, most=3)
+    assert names == ["against", "with", "word"]
+    assert notes[0].startswith("3 of 6 columns were left out: those least correlated with the target.")
+    assert narrow(table, ["y"], truth, most=6) == (["none", "against", "same", "with", "alternates", "word"], ())

@@ -72,8 +72,7 @@ def test_target_by_name_and_place(names: list[str], target: str) -> None:
 def head(path: Path, folder: Path, lines: int = 3000) -> Path:
     """The first rows of a table, as a file of its own."""
     shortened = folder / path.name.removesuffix(".gz")
-    opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         shortened.write_bytes(b"".join(itertools.islice(file, lines)))
     return shortened
 

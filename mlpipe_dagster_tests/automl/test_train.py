@@ -40,6 +40,12 @@ def test_a_table_with_nothing_but_keys_is_refused() -> None:
         train(table, TrainingSpec(target="y", task=BINARY), 5)
 
 
+def test_a_target_that_hardly_varies_is_refused() -> None:
+    table = noise().assign(y=[1.0, *[0.0] * 499])
+    with pytest.raises(ModelError, match="The target is the same in nearly every row"):
+        train(table, TrainingSpec(target="y", task=REGRESSION), 3)
+
+
 def test_noise_does_not_beat_the_baseline() -> None:
     model = train(noise(), TrainingSpec(target="y", task=BINARY), 3)
     assert not model.beats_baseline

@@ -130,6 +130,14 @@ def test_bootstrap_intervals_hold_the_estimate_and_keep_their_range() -> None:
     assert high == math.inf
 
 
+def test_squared_divergences_are_reflected_on_the_scale_of_their_root() -> None:
+    drawn = np.array([0.01] * 50 + [0.09] * 50)
+    # roots: estimate .2, resamples .1 and .3; reflected .1 and .3
+    assert intervals.bootstrap(0.04, drawn, 1.0, root=True, alike=False) == pytest.approx((0.01, 0.09))
+    # not on the root: .08 - .09 is below 0
+    assert intervals.bootstrap(0.04, drawn, 1.0, root=False, alike=False) == pytest.approx((0.0, 0.09))
+
+
 def test_resamples_keep_totals_and_repeat() -> None:
     counts = np.array([[3, 7], [0, 0], [50, 50]])
     drawn = intervals.resampled(counts, 20)

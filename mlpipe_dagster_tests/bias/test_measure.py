@@ -117,6 +117,20 @@ def test_small_groups_are_flagged_and_tiny_ones_hidden(tmp_path: Path) -> None:
     assert not [finding for finding in report.findings if finding.severity == "warning"]
 
 
+def test_the_bounds_of_small_groups(tmp_path: Path) -> None:
+    groups = (
+        measured(people(a=(60, 40), b=(20, 10), c=(20, 9), d=(3, 2), e=(3, 1)), tmp_path, "sex").feature("sex").groups
+    )
+    flags = {group.name: (group.too_few, group.suppressed) for group in groups}
+    assert flags == {
+        "a": (False, False),
+        "b": (False, False),
+        "c": (True, False),
+        "d": (True, False),
+        "e": (True, True),
+    }
+
+
 def test_the_twenty_largest_groups_are_kept_and_the_rest_joined(tmp_path: Path) -> None:
     rows = [(f"g{index:02}", answer) for index in range(30) for answer in ["yes", "no"] * (50 - index)]
     feature = measured(pd.DataFrame(rows, columns=["origin", "y"]), tmp_path, "origin").feature("origin")

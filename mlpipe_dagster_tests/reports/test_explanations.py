@@ -243,3 +243,12 @@ def test_many_columns_with_dates_are_drawn_with_dates() -> None:
     table["day"] += pd.to_timedelta(range(400), unit="D")
     model = trained(table, "binary", TaskKind.BINARY, LGBMClassifier(n_estimators=20, verbose=-1, n_jobs=1))
     assert "2020-" in render_model_explanation(explain_model(model, table), Level.INTERMEDIATE, {})
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_values_that_identify_people_are_on_no_page(level: Level) -> None:
+    table = planted()[[*FEATURES, "binary"]].assign(colour=lambda frame: "secret-" + frame["colour"])
+    model = trained(table, "binary", TaskKind.BINARY, LogisticRegression())
+    page = render_model_explanation(explain_model(model, table, hide=["colour"]), level, {})
+    assert "secret-" not in page
+    assert "colour" in page

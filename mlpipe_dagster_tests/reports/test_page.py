@@ -1,5 +1,7 @@
 """The frame of every page: no missing values, names escaped, no dangerous links, nothing loaded."""
 
+import re
+
 import pytest
 from jinja2 import UndefinedError
 
@@ -41,3 +43,30 @@ def test_nothing_is_loaded_and_nothing_runs() -> None:
     assert "<script" not in page
     assert "http://" not in page
     assert "https://" not in page
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2.2."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("ink", "ground"),
+    [
+        ("ink", "page"),
+        ("quiet", "page"),
+        ("quiet", "panel"),
+        ("accent", "page"),
+        ("on-accent", "accent"),
+        ("warn", "warn-panel"),
+        ("ink", "warn-panel"),
+    ],
+)
+def test_text_has_the_contrast_of_wcag_aa(theme: int, ink: str, ground: str) -> None:
+    block = re.findall(r":root \{(.*?)\}", render("base.html"), re.DOTALL)[theme]
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    darker, lighter = sorted((luminance(colours[ink]), luminance(colours[ground])))
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5

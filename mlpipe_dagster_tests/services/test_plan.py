@@ -1,5 +1,6 @@
 """Where the services will be: taken ports, given addresses, and what the children are told."""
 
+import dataclasses
 import json
 import socket
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.embedded import free_port
+from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
+from mlpipe_dagster.services import plan as module
 from mlpipe_dagster.services.plan import (
     Plan,
     child_environment,
@@ -35,7 +37,7 @@ def taken_port() -> Iterator[int]:
 def plan(tmp_path: Path) -> Plan:
     return Plan(
         home=tmp_path / "home",
-        dagster_home=tmp_path / "home",
+        dagster_home=tmp_path / "home" / "dagster",
         bootstrap_servers="localhost:9093",
         embedded_broker_port=9093,
         api_port=8001,
@@ -52,6 +54,22 @@ def test_a_given_kafka_that_does_not_answer_is_named(tmp_path: Path, taken_port:
     settings = Settings(home=tmp_path, kafka_bootstrap_servers=f"localhost:{taken_port}")
     with pytest.raises(BrokerUnavailable, match=rf"No Kafka answers at localhost:{taken_port} \(KAFKA_BOOTSTRAP"):
         make_plan(settings, print)
+
+
+def test_another_homes_embedded_broker_is_not_taken_for_a_kafka(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port(21700)
+    monkeypatch.setattr(module, "DEFAULT_KAFKA_PORT", port)
+    settings = Settings.model_construct(
+        {"home"}, **{**dict(Settings()), "home": tmp_path, "kafka_bootstrap_servers": f"localhost:{port}"}
+    )
+    said: list[str] = []
+    with EmbeddedBroker(port):
+        plan = make_plan(settings, said.append)
+    assert plan.embedded_broker_port is not None
+    assert plan.embedded_broker_port > port
+    assert f"The embedded broker uses port {plan.embedded_broker_port}: {port} is taken by another program" in said
 
 
 def test_a_taken_port_is_said_and_the_next_free_one_used(tmp_path: Path, taken_port: int) -> None:
@@ -94,7 +112,8 @@ def test_children_are_told_where_everything_is(plan: Plan) -> None:
         "MLPIPE_DAGSTER_BASE": "http://localhost:3000",
         "MLPIPE_SENSOR_POLL_SECONDS": "15",
         "MLPIPE_HOME": home,
-        "DAGSTER_HOME": home,
+        "DAGSTER_HOME": f"{home}/dagster",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
         "DAGSTER_GRPC_MAX_WORKERS": "32",
         "PYTHONUNBUFFERED": "1",
     }
@@ -107,8 +126,8 @@ def test_other_terminals_are_told_what_differs(plan: Plan) -> None:
 def test_dagster_lives_in_the_repository_only_with_the_repositorys_own_home(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").touch()
     assert choose_dagster_home(tmp_path / ".mlpipe") == tmp_path
-    assert choose_dagster_home(tmp_path / "other") == tmp_path / "other"
-    assert choose_dagster_home(tmp_path / "elsewhere" / ".mlpipe") == tmp_path / "elsewhere" / ".mlpipe"
+    assert choose_dagster_home(tmp_path / "other") == tmp_path / "other" / "dagster"
+    assert choose_dagster_home(tmp_path / "elsewhere" / ".mlpipe") == tmp_path / "elsewhere" / ".mlpipe" / "dagster"
 
 
 def test_the_packaged_instance_is_the_repositorys() -> None:
@@ -131,4 +150,11 @@ def test_folders_and_workspace_are_made_and_the_last_logs_kept(plan: Plan) -> No
     assert json.loads(plan.workspace.read_text()) == {"load_from": [{"grpc_server": server}]}
     assert (plan.logs / "api.log.1").read_text() == "before"
     assert not (plan.logs / "api.log").exists()
-    assert (plan.home / "dagster.yaml").is_file()
+    assert (plan.dagster_home / "dagster.yaml").is_file()
+
+
+def test_service_logs_never_lie_where_dagster_uploads_from(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").touch()
+    for home in (plan.home, tmp_path / ".mlpipe"):
+        placed = dataclasses.replace(plan, home=home, dagster_home=choose_dagster_home(home))
+        assert placed.logs != placed.dagster_home / "logs"

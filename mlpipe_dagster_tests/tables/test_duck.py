@@ -46,7 +46,8 @@ def test_settings_are_applied(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MLPIPE_DUCKDB_MEMORY", "300MB")
     monkeypatch.setenv("MLPIPE_THREADS", "1")
     with connect([]) as connection:
-        query = "SELECT value FROM duckdb_settings() WHERE name IN ('threads', 'memory_limit', 'temp_directory') ORDER BY name"
+        names = "'threads', 'memory_limit', 'temp_directory'"
+        query = f"SELECT value FROM duckdb_settings() WHERE name IN ({names}) ORDER BY name"
         memory, spill, threads = (row[0] for row in connection.execute(query).fetchall())
     assert (memory, threads) == ("286.1 MiB", "1")
     assert Path(spill).parent == (home / "spill").absolute()

@@ -38,7 +38,8 @@ def test_unknown_columns_are_named(parquet: Path) -> None:
 def test_dtypes_and_missing_values(parquet: Path) -> None:
     frame = load(parquet)
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {
-        "n": "int64", "gap": "float64", "f": "float64", "b": "bool", "maybe": "object", "t": "object", "d": "datetime64[ns]",
+        "n": "int64", "gap": "float64", "f": "float64", "b": "bool", "maybe": "object", "t": "object",
+        "d": "datetime64[ns]",
     }  # fmt: skip
     assert frame["t"].tolist() == ["x", None, "z"]
     assert frame["maybe"].tolist() == [True, None, False]

@@ -1,4 +1,7 @@
-"""Scenes that warehouse and API tests start from: an uploaded table, a record that arrived, a stage at work, a fake Kafka."""
+"""Scenes that warehouse and API tests start from: an uploaded table, a record that arrived, a stage at work.
+
+And a fake Kafka that keeps what is published.
+"""
 
 import json
 from collections.abc import Callable, Sequence

@@ -10,13 +10,12 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.events import Context, DatasetChanged
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.vocabulary import Role, Stage
 from mlpipe_dagster.warehouse import decisions, ledger, outbox
 from mlpipe_dagster.warehouse.delivery import deliver, deliver_or_leave
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import Notification, OutboxRow, Pipeline, ReaderPosition
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse, set_player
-from mlpipe_dagster.vocabulary import Role
 from mlpipe_dagster_tests.warehouse import scenes
 from mlpipe_dagster_tests.warehouse.scenes import FakeKafka
 

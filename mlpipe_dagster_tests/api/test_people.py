@@ -1,0 +1,265 @@
+"""Pages, inbox, roles, plots, health: what people see and click, and what hostile names do there."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from mlpipe_dagster.api.live import Changes
+from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse.objects import plot_name
+from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
+from mlpipe_dagster_tests.api.requests import CSV, HTML, SCRIPT, upload
+from mlpipe_dagster_tests.warehouse import scenes
+
+
+@pytest.fixture
+def question(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> str:
+    """Id of the question that an upload in mode `ask` led to."""
+    upload(client, mode="ask", name=SCRIPT)
+    with warehouse.reading() as session:
+        version = datasets.get_version(session, "ann", "loans")
+    scenes.read_table(warehouse, tmp_path, version)
+    (found,) = client.get("/questions?user_id=ann&status=open").json()
+    return str(found["id"])
+
+
+# the inbox
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"answer": {"target_column_name": "nope", "task_type": "binary"}}, 422),
+        ({"answer": {"target_column_name": "paid", "task_type": "regression"}}, 422),
+        ({"colour": "red"}, 422),
+        ({"answer": {"target_column_name": "paid", "task_type": "binary"}, "user_id": "bob"}, 403),
+        ({"answer": {"target_column_name": "paid", "task_type": "binary"}, "user_id": 5}, 422),
+        ([1], 422),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_refused(client: TestClient, question: str, body: object, status: int) -> None:
+    assert client.post(f"/questions/{question}/answer", json=body).status_code == status
+    assert client.get(f"/questions/{question}").json()["status"] == "open"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"answer": {"target_column_name": "paid", "task_type": "binary"}, "user_id": "ann"},
+        {"answer": {"target_column_name": "paid", "task_type": "binary"}},
+        {"target_column_name": "paid", "task_type": "binary"},
+    ],
+)
+def test_a_question_is_answered_once(client: TestClient, question: str, body: object) -> None:
+    answered = client.post(f"/questions/{question}/answer", json=body)
+    assert (answered.status_code, answered.json()["answered_by"]) == (200, "ann")
+    assert client.post(f"/questions/{question}/answer", json=body).status_code == 409
+    assert client.get("/questions?status=open").json() == []
+    assert client.get("/questions?user_id=bob").json() == []
+    assert client.get("/questions?status=lost").status_code == 422
+
+
+def test_an_unknown_question_is_unknown(client: TestClient) -> None:
+    assert client.get("/questions/nothing").status_code == 404
+    assert client.post("/questions/nothing/answer", json={"a": 1}).status_code == 404
+    assert client.post("/inbox/nothing", data={"a": "1"}).status_code == 404
+
+
+def test_a_question_is_answered_by_a_click(client: TestClient, question: str) -> None:
+    page = client.get("/inbox").text
+    assert SCRIPT not in page
+    assert f'action="/inbox/{question}"' in page
+    assert '<input type="radio" name="target_column_name" value="paid" checked required>' in page
+    refused = client.post(f"/inbox/{question}", data={"target_column_name": "income", "task_type": "binary"})
+    assert refused.status_code == 422
+    assert "has 300 different values" in refused.text
+    data = {"target_column_name": "paid", "task_type": "binary"}
+    accepted = client.post(f"/inbox/{question}", data=data, follow_redirects=False)
+    assert (accepted.status_code, accepted.headers["location"]) == (303, f"/inbox?answered={question}")
+    again = client.post(f"/inbox/{question}", data=data)
+    assert again.status_code == 409
+    assert "answered already" in again.text
+
+
+def test_another_sites_page_cannot_answer(client: TestClient, question: str) -> None:
+    answer = client.post(
+        f"/inbox/{question}", data={"target_column_name": "paid"}, headers={"sec-fetch-site": "cross-site"}
+    )
+    assert answer.status_code == 403
+
+
+def test_notifications_are_told_to_their_owner(client: TestClient, question: str) -> None:
+    client.post(f"/questions/{question}/answer", json={"target_column_name": "paid", "task_type": "binary"})
+    (told,) = client.get("/notifications?user_id=ann").json()
+    assert told["subject"] == "loans: what will happen"
+    assert client.get("/notifications?user_id=bob").json() == []
+    assert "<li>Target column: paid (as you asked).</li>" in client.get("/inbox?user_id=ann").text
+
+
+# pipelines
+
+
+def test_pipelines_are_listed_and_filtered(client: TestClient, question: str) -> None:
+    upload(client, "other", user_id="bob")
+    assert [row["dataset_id"] for row in client.get("/pipelines").json()] == ["other", "loans"]
+    assert [row["dataset_id"] for row in client.get("/pipelines?status=waiting").json()] == ["loans"]
+    assert [row["dataset_id"] for row in client.get("/pipelines?user_id=bob").json()] == ["other"]
+    assert client.get("/pipelines?status=lost").status_code == 422
+
+
+def test_a_pipeline_tells_all_of_it(client: TestClient, question: str) -> None:
+    found = client.get("/pipelines/loans").json()
+    assert {"stages", "events", "questions", "decisions", "notifications", "links"} <= set(found)
+    assert [(row["stage"], row["state"]) for row in found["stages"]] == [("dataset", "done")]
+    assert found["stages"][0]["run_link"].startswith("http://localhost:3000/runs/")
+
+
+def test_an_unknown_or_ambiguous_pipeline_is_said_to_be_so(client: TestClient) -> None:
+    assert client.get("/pipelines/nothing").status_code == 404
+    upload(client)
+    upload(client, user_id="bob")
+    assert client.get("/pipelines/loans").status_code == 409
+    assert client.get("/pipelines/loans?user_id=bob").json()["partition_key"] == "loans~bob"
+    assert client.get("/pipelines/loans~bob").json()["user_id"] == "bob"
+    assert client.get("/pipelines/loans~bob?version=v9").status_code == 404
+    page = client.get("/pipelines/loans", headers=HTML)
+    assert (page.status_code, page.headers["content-type"]) == (409, "text/html; charset=utf-8")
+    assert "Say whose with user_id" in page.text
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (HTML["accept"], "text/html"),
+        ("text/html", "text/html"),
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        ("application/json", "application/json"),
+        ("application/json, text/html;q=0.5", "application/json"),
+        ("text/html;q=0, application/json;q=0.1", "application/json"),
+        ("text/html;q=x", "application/json"),
+    ],
+)
+def test_a_pipeline_is_json_unless_html_is_preferred(client: TestClient, accept: str, kind: str) -> None:
+    upload(client)
+    answer = client.get("/pipelines/loans", headers={"accept": accept})
+    assert answer.headers["content-type"].split(";")[0] == kind
+    assert answer.headers["vary"] == "Accept"
+
+
+def test_hostile_names_are_shown_and_do_nothing(client: TestClient, question: str) -> None:
+    for path in ("/", "/inbox", "/pipelines/loans"):
+        page = client.get(path, headers=HTML)
+        assert page.status_code == 200
+        assert SCRIPT not in page.text
+        assert "&lt;script&gt;" in page.text
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        assert 'http-equiv="refresh"' not in page.text
+
+
+def test_a_running_pipelines_page_loads_again_until_told_not_to(client: TestClient) -> None:
+    upload(client)
+    assert client.get("/pipelines/loans", headers=HTML).headers["refresh"] == "5"
+    assert "refresh" not in client.get("/pipelines/loans?reload=no", headers=HTML).headers
+
+
+def test_the_pages_form_uploads_and_shows_the_pipeline(client: TestClient) -> None:
+    data = {"user_id": "bob", "dataset_id": "loans", "name": "Loans", "time_budget": "", "mode": "ask"}
+    answer = client.post("/upload", files={"file": ("a.csv", CSV)}, data=data, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/pipelines/loans")
+    assert client.get("/datasets/bob/loans").json()["custom_metadata"] == {"pipeline": {"mode": "ask"}}
+    wrong = client.post("/upload", files={"file": ("a.csv", CSV)}, data=data | {"time_budget": "soon"}, headers=HTML)
+    assert wrong.status_code == 422
+    assert "is not a positive duration" in wrong.text
+
+
+def test_changes_are_told_once_and_from_now_on(client: TestClient, warehouse: Warehouse, question: str) -> None:
+    changes = Changes(warehouse, "ann")
+    assert changes.look() == []
+    assert changes.look() == []
+    client.post(f"/questions/{question}/answer", json={"target_column_name": "paid", "task_type": "binary"})
+    upload(client, user_id="bob")
+    told = changes.look()
+    assert [(event, content["dataset_id"]) for event, content in told] == [
+        ("notification", "loans"),
+        ("pipeline", "loans"),
+    ]
+    assert changes.look() == []
+
+
+# roles, plots, health
+
+
+def test_a_role_is_ours_until_somebody_says_otherwise(client: TestClient) -> None:
+    assert client.get("/roles/bias").json() == {"by": "ours"}
+    assert client.put("/roles/bias", json={"by": "foreign"}).json() == {"by": "foreign"}
+    assert client.get("/roles/bias").json() == {"by": "foreign"}
+    assert client.get("/roles/agentic-core").json() == {"by": "ours"}
+    assert client.put("/roles/bias", json={"by": "nobody"}).status_code == 422
+    assert client.get("/roles/king").status_code == 422
+
+
+def test_a_plot_is_served_to_the_dagster_ui_and_can_do_nothing(
+    client: TestClient, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    assert client.get("/plots/model/ann/loans/v1.svg").status_code == 404
+    assert client.get("/plots/passwd/ann/loans/v1.svg").status_code == 422
+    svg = tmp_path / "plot.svg"
+    svg.write_text("<svg/>")
+    warehouse.objects.put(plot_name("model", "ann", "loans", "v1"), svg)
+    plot = client.get("/plots/model/ann/loans/v1.svg")
+    assert (plot.text, plot.headers["content-type"]) == ("<svg/>", "image/svg+xml")
+    assert plot.headers["access-control-allow-origin"] == "*"
+    assert "default-src 'none'" in plot.headers["content-security-policy"]
+
+
+def test_ready_asks_everything(client: TestClient, home: Path) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
+    assert client.get("/ready").json() == {"status": "ok", "catalogue": "ok", "objects": "ok", "kafka": "ok"}
+    objects = home / "objects"
+    if objects.is_dir():
+        for path in sorted(objects.rglob("*"), reverse=True):
+            path.rmdir()
+        objects.rmdir()
+    objects.write_text("in the way")
+    answer = client.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json()["objects"].startswith("does not answer")
+
+
+def test_ready_names_the_broker_that_does_not_answer(lonely_client: TestClient) -> None:
+    answer = lonely_client.get("/ready")
+    assert answer.status_code == 503
+    assert "127.0.0.1:1" in answer.json()["kafka"]
+    assert answer.json()["catalogue"] == "ok"
+
+
+def test_an_error_of_ours_shows_nothing_of_us(client: TestClient) -> None:
+    quiet = TestClient(client.app, raise_server_exceptions=False)
+    warehouse = open_warehouse()
+    with warehouse.transaction() as session:
+        session.connection().exec_driver_sql("DROP TABLE roles")
+    answer = quiet.get("/roles/bias")
+    assert answer.status_code in (500, 503)
+    assert list(answer.json()) == ["detail"]
+    assert "roles" not in answer.text
+
+
+def test_the_api_loads_no_heavy_library(home: Path) -> None:
+    program = """
+import sys
+from mlpipe_dagster.api.app import create_app
+from fastapi.testclient import TestClient
+with TestClient(create_app()) as client:
+    files = {"file": ("a.csv", b"a,b\\n1,x\\n2,y\\n")}
+    answer = client.post("/datasets/upload", files=files, data={"user_id": "u", "dataset_id": "d", "name": "n"})
+    assert answer.status_code == 200, answer.text
+    assert client.get("/pipelines/d", headers={"accept": "text/html"}).status_code == 200
+heavy = {"pandas", "sklearn", "shap", "lightgbm", "matplotlib", "dagster", "scipy", "boto3"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.stdout, ran.returncode) == ("[]\n", 0), ran.stderr
