@@ -39,13 +39,26 @@ check: .venv/.development
 	$(compile)
 	@touch .venv/.runtime $@
 
-# The project itself: a path file and a script, which need neither build tools nor the network.
-$(BIN)/mlpipe: Makefile
+# The project itself: a path file, its name and version for importlib.metadata, and a script. An editable installation
+# would need build tools, which neither the lock nor a venv of Python 3.12 has.
+define LINK
+import pathlib, re, shutil, sysconfig
+site = pathlib.Path(sysconfig.get_path("purelib"))
+version = re.search(r'version="([^"]+)"', pathlib.Path("setup.py").read_text())[1]
+(site / "mlpipe.pth").write_text(f"{pathlib.Path.cwd()}\n")
+for older in site.glob("mlpipe_dagster-*.dist-info"):
+    shutil.rmtree(older)
+info = site / f"mlpipe_dagster-{version}.dist-info"
+info.mkdir()
+(info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mlpipe-dagster\nVersion: {version}\n")
+endef
+export LINK
+
+$(BIN)/mlpipe: Makefile setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo 'mlpipe needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)' >&2; exit 1; }
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	@$(BIN)/python -c 'import pathlib, sysconfig; \
-		pathlib.Path(sysconfig.get_path("purelib"), "mlpipe.pth").write_text(f"{pathlib.Path.cwd()}\n")'
+	@$(BIN)/python -c "$$LINK"
 	@printf '#!/bin/sh\nexec "%s/python" -m mlpipe_dagster.cli "$$@"\n' '$(CURDIR)/$(BIN)' > $@
 	@chmod +x $@
 

@@ -1,4 +1,4 @@
-"""Package metadata of mlpipe. Exact versions live in requirements.lock; each dependency here has its reason beside it."""
+"""Package metadata of mlpipe. Exact versions live in requirements.lock; each dependency has its reason beside it."""
 
 from setuptools import find_packages, setup
 
@@ -20,6 +20,7 @@ RUNTIME = [
     "shap>=0.51,<0.52",  # 0.52 needs Python 3.12
     "fairlearn>=0.15,<0.16",  # group metrics of models
     "scipy>=1.16",  # statistical intervals and tests
+    "threadpoolctl>=3.6",  # keeps BLAS within its threads
     "jinja2>=3.1",  # reports and pages
     "nh3>=0.3",  # sanitises the HTML that Markdown becomes
     "markdown-it-py>=4",  # Markdown of questions and notifications
@@ -54,7 +55,9 @@ setup(
     description="Event-driven, responsible AutoML on Dagster and Kafka",
     packages=find_packages(include=["mlpipe_dagster", "mlpipe_dagster.*"]),
     include_package_data=True,
-    package_data={"mlpipe_dagster": ["**/*.html", "**/*.css", "**/*.csv", "**/*.md", "**/*.svg", "**/*.yaml", "py.typed"]},
+    package_data={
+        "mlpipe_dagster": ["**/*.html", "**/*.css", "**/*.csv", "**/*.md", "**/*.svg", "**/*.yaml", "py.typed"]
+    },
     python_requires=">=3.11,<3.14",
     install_requires=RUNTIME,
     extras_require={

@@ -1,4 +1,4 @@
-"""What the project promises about itself: names, where Dagster may be imported, what loading the code location costs."""
+"""What the project promises about itself: names, where Dagster may be imported, what loading it costs."""
 
 import ast
 import subprocess

@@ -36,27 +36,28 @@ JSON_BYTES = 64 * 1024 * 1024
 FORM_BYTES = 4 * 1024 * 1024
 """Room beside the file in an upload form."""
 
-FILE_ROUTERS = (datasets.router, models.router, xai_reports.router, pages.router)
-OTHER_ROUTERS = (
+ROUTERS = (
+    datasets.router,
     bias_reports.router,
     transformation_reports.router,
+    models.router,
+    xai_reports.router,
     pipelines.router,
     inbox.router,
     live.router,
     roles.router,
     plots.router,
     health.router,
+    pages.router,
 )
 
 
 def create_app() -> FastAPI:
     """The warehouse API; settings are read now, catalogue and objects are opened when it starts."""
-    app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan, max_body_size=JSON_BYTES)
-    app.add_middleware(Guard)
+    app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan)
+    app.add_middleware(Guard, form_bytes=settings().max_upload_bytes + FORM_BYTES, json_bytes=JSON_BYTES)
     error_answers.install(app)
-    for router in FILE_ROUTERS:
-        app.include_router(router, max_body_size=settings().max_upload_bytes + FORM_BYTES)
-    for router in OTHER_ROUTERS:
+    for router in ROUTERS:
         app.include_router(router)
     return app
 

@@ -31,7 +31,6 @@ STATUS_OF: dict[type[Exception], int] = {
 }
 """The nearest class in an exception's ancestry decides."""
 
-TOO_LARGE = "The body is larger than this server takes. Upload a smaller file."
 BUSY = "Somebody else changed the same thing at the same moment. Send the request again."
 NO_CATALOGUE = "The catalogue cannot be reached at the moment. Try again shortly."
 OUR_FAULT = "Something went wrong on our side. It is in the log of the API."
@@ -63,8 +62,7 @@ def _answer_known(request: Request, error: Exception) -> Response:
 
 def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    detail = TOO_LARGE if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE else error.detail
-    return answer(request, error.status_code, detail, dict(error.headers or {}))
+    return answer(request, error.status_code, error.detail, dict(error.headers or {}))
 
 
 def _answer_invalid(request: Request, error: Exception) -> Response:

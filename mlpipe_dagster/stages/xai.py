@@ -69,9 +69,7 @@ def load_model(warehouse: Warehouse, row: ModelRow, folder: Path) -> TrainedMode
     with warehouse.reading() as session:
         files = results.model_files(session, row)
     if MANIFEST not in {file.filename for file in files}:
-        raise ModelError(
-            f"The model {row.model_id} {row.version} cannot be explained safely: upload ONNX or skops."
-        )
+        raise ModelError(f"The model {row.model_id} {row.version} cannot be explained safely: upload ONNX or skops.")
     for file in files:
         with warehouse.objects.open(file.file_path) as content, (folder / Path(file.filename).name).open("wb") as copy:
             shutil.copyfileobj(content, copy)

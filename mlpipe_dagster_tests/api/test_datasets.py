@@ -131,7 +131,7 @@ def test_an_upload_answers_the_dataset(client: TestClient) -> None:
     assert answer.status_code == 200
     assert set(dataset) >= KEYS
     given = ("user_id", "version", "file_type", "file_size", "row_count", "original_filename", "description")
-    assert [dataset[key] for key in given] == ["ann@example.org", "v1", "csv", 34, 2, "loans.csv", "who paid"]
+    assert [dataset[key] for key in given] == ["ann@example.org", "v1", "csv", 33, 2, "loans.csv", "who paid"]
     assert dataset["columns"] == ["income", "sex", "paid"]
     assert dataset["data_types"]["income"] == "int64"
     assert dataset["file_hash"] == CSV_MD5
@@ -281,7 +281,7 @@ def test_a_download_has_the_files_own_name(client: TestClient, filename: str, di
     upload(client, filename=filename)
     answer = client.get("/datasets/ann/loans/download")
     assert (answer.content, answer.headers["content-disposition"]) == (CSV, disposition)
-    assert answer.headers["content-length"] == "34"
+    assert answer.headers["content-length"] == "33"
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 

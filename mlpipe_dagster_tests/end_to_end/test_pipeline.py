@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_keys_tasks_and_causes(platform: Outside, pipelines: dict[str, str], nam
     ids = {record.headers["ce_id"] for records in of.values() for record in records}
     assert len(ids) == 8
     order = list(KEYS)
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         assert {record.headers["ce_causationid"] for record in of[after]} == {of[before][0].headers["ce_id"]}
 
 
