@@ -13,7 +13,6 @@ RUNTIME = [
     "pandas>=3.1,<3.2",
     "pyarrow>=26",  # pandas <-> Parquet with exact types
     "openpyxl>=3.1",  # XLSX
-    "charset-normalizer>=3.4",  # text encodings of uploads
     "scikit-learn>=1.9,<1.10",
     "lightgbm>=4.7,<4.8",
     "skops>=0.16,<0.17",  # models saved without pickle

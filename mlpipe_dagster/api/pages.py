@@ -55,7 +55,8 @@ def upload(
     """The upload form of the page."""
     version = store(warehouse, user_id, file, fields, choices)
     flusher.nudge()
-    return RedirectResponse(f"/pipelines/{quote(version.partition_key, safe='')}", 303)
+    owner = quote(version.user_id, safe="")
+    return RedirectResponse(f"/pipelines/{quote(version.partition_key, safe='')}?user_id={owner}", 303)
 
 
 @router.get("/inbox")

@@ -28,6 +28,7 @@ STATES = {
     "expected": "○", "taken": "●", "answered": "✓", "unknown": "…",
 }  # fmt: skip
 """A sign before each state's word, so that colour is never the only difference."""
+STATE_WORDS = {"expected": "asked for", "taken": "at work", "answered": "done elsewhere", "unknown": "not known yet"}
 
 
 @cache
@@ -37,7 +38,7 @@ def environment() -> Environment:
     loaders = [PackageLoader("mlpipe_dagster.api", "templates"), PackageLoader("mlpipe_dagster.reports", "templates")]
     made = frame.overlay(loader=ChoiceLoader(loaders))
     made.filters = {**frame.filters, "markdown": markdown, "moment": moment_text, "duration": duration_text}
-    made.globals = {**frame.globals, "signs": STATES}
+    made.globals = {**frame.globals, "signs": STATES, "state_words": STATE_WORDS}
     return made
 
 

@@ -24,7 +24,7 @@ from sklearn.ensemble import (
 )
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController
 
 from mlpipe_dagster.automl.metrics import Outcome, loss
 from mlpipe_dagster.automl.model import ParameterValue

@@ -33,9 +33,10 @@ def model_link(settings: Settings, user_id: str, model_id: str) -> str:
     return f"{settings.api_base}/ai-models/{_path(user_id, model_id)}"
 
 
-def pipeline_link(settings: Settings, partition_key: str) -> str:
-    """The page of one dataset's pipeline."""
-    return f"{settings.api_base}/pipelines/{_path(partition_key)}"
+def pipeline_link(settings: Settings, partition_key: str, user_id: str | None = None) -> str:
+    """The page of one dataset's pipeline; with its user it stays right when another user takes the same dataset_id."""
+    owner = f"?user_id={quote(user_id, safe='')}" if user_id else ""
+    return f"{settings.api_base}/pipelines/{_path(partition_key)}{owner}"
 
 
 def plot_link(settings: Settings, asset: str, user_id: str, dataset_id: str, version: str) -> str:

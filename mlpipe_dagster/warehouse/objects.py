@@ -111,7 +111,7 @@ class FolderObjects:
             try:
                 shutil.copyfileobj(content, part, CHUNK_BYTES)
                 part.flush()
-                os.fsync(part.fileno())  # before it is recorded, so that no record outlives its file in a power cut
+                os.fsync(part.fileno())  # the content is on disk before a record names it
                 Path(part.name).rename(path)
             except BaseException:
                 Path(part.name).unlink(missing_ok=True)

@@ -56,7 +56,7 @@ def _summary(settings: Settings, pipeline: Pipeline, version: DatasetVersion) ->
         "updated_at": clock.iso(pipeline.updated_at),
         "correlation_id": version.correlation_id,
         "choices": pipeline.choices or None,
-        "link": links.pipeline_link(settings, version.partition_key),
+        "link": links.pipeline_link(settings, version.partition_key, version.user_id),
     }
 
 
@@ -137,7 +137,7 @@ def _iso_or_none(moment: datetime | None) -> str | None:
 def result_links(session: Session, settings: Settings, dataset: DatasetVersion) -> dict[str, str]:
     """Links to what has been made of this version so far, and to its Dagster pages."""
     owner = datasets.owner_of(dataset)
-    found = {"pipeline": links.pipeline_link(settings, dataset.partition_key)}
+    found = {"pipeline": links.pipeline_link(settings, dataset.partition_key, dataset.user_id)}
     if results.get_bias_report(session, owner):
         found["bias_report"] = links.bias_view_link(settings, owner.user_id, owner.dataset_id)
     model = latest_model_of(session, owner)

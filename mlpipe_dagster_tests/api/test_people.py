@@ -72,7 +72,7 @@ def test_a_question_is_answered_by_a_click(client: TestClient, question: str) ->
     page = client.get("/inbox").text
     assert SCRIPT not in page
     assert f'action="/inbox/{question}"' in page
-    assert '<input type="radio" name="target_column_name" value="paid" checked required>' in page
+    assert '<input type="radio" name="target_column_name" value="paid" required>' in page
     refused = client.post(f"/inbox/{question}", data={"target_column_name": "income", "task_type": "binary"})
     assert refused.status_code == 422
     assert "has 300 different values" in refused.text
@@ -124,6 +124,8 @@ def test_an_unknown_or_ambiguous_pipeline_is_said_to_be_so(client: TestClient) -
     assert client.get("/pipelines/loans").status_code == 409
     assert client.get("/pipelines/loans?user_id=bob").json()["partition_key"] == "loans~bob"
     assert client.get("/pipelines/loans~bob").json()["user_id"] == "bob"
+    links = [row["link"].removeprefix("http://localhost:8000") for row in client.get("/pipelines").json()]
+    assert [client.get(link).json()["user_id"] for link in links] == ["bob", "ann"]
     assert client.get("/pipelines/loans~bob?version=v9").status_code == 404
     page = client.get("/pipelines/loans", headers=HTML)
     assert (page.status_code, page.headers["content-type"]) == (409, "text/html; charset=utf-8")
@@ -169,7 +171,7 @@ def test_a_running_pipelines_page_loads_again_until_told_not_to(client: TestClie
 def test_the_pages_form_uploads_and_shows_the_pipeline(client: TestClient) -> None:
     data = {"user_id": "bob", "dataset_id": "loans", "name": "Loans", "time_budget": "", "mode": "ask"}
     answer = client.post("/upload", files={"file": ("a.csv", CSV)}, data=data, follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (303, "/pipelines/loans")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/pipelines/loans?user_id=bob")
     assert client.get("/datasets/bob/loans").json()["custom_metadata"] == {"pipeline": {"mode": "ask"}}
     wrong = client.post("/upload", files={"file": ("a.csv", CSV)}, data=data | {"time_budget": "soon"}, headers=HTML)
     assert wrong.status_code == 422

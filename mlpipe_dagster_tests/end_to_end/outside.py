@@ -82,7 +82,7 @@ class Outside:
                     Seen(
                         record.topic,
                         (record.key or b"").decode(),
-                        json.loads(record.value),
+                        _content(record.value),
                         {name: value.decode() for name, value in record.headers},
                     )
                 )
@@ -122,6 +122,13 @@ class Outside:
         """Ask Dagster's webserver."""
         answer = requests.post(f"{self.dagster}/graphql", json={"query": query, "variables": variables}, timeout=30)
         return answer.json()["data"]
+
+
+def _content(value: bytes) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:  # somebody's broken record: no business of ours
+        return {}
 
 
 def new_id(what: str) -> str:

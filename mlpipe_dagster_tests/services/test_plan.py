@@ -51,7 +51,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def test_a_given_kafka_that_does_not_answer_is_named(tmp_path: Path, taken_port: int) -> None:
-    settings = Settings(home=tmp_path, kafka_bootstrap_servers=f"localhost:{taken_port}")
+    settings = Settings(MLPIPE_HOME=tmp_path, KAFKA_BOOTSTRAP_SERVERS=f"localhost:{taken_port}")
     with pytest.raises(BrokerUnavailable, match=rf"No Kafka answers at localhost:{taken_port} \(KAFKA_BOOTSTRAP"):
         make_plan(settings, print)
 
@@ -74,7 +74,7 @@ def test_another_homes_embedded_broker_is_not_taken_for_a_kafka(
 
 def test_a_taken_port_is_said_and_the_next_free_one_used(tmp_path: Path, taken_port: int) -> None:
     said: list[str] = []
-    plan = make_plan(Settings(home=tmp_path, api_port=taken_port), said.append)
+    plan = make_plan(Settings(MLPIPE_HOME=tmp_path, MLPIPE_API_PORT=taken_port), said.append)
     assert plan.api_port > taken_port
     assert f"The API uses port {plan.api_port}: {taken_port} is taken by another program" in said
     assert plan.api_base == f"http://localhost:{plan.api_port}"
@@ -83,14 +83,14 @@ def test_a_taken_port_is_said_and_the_next_free_one_used(tmp_path: Path, taken_p
 
 
 def test_an_address_elsewhere_is_kept_for_links(tmp_path: Path) -> None:
-    plan = make_plan(Settings(home=tmp_path, api_base="https://mlpipe.example.org"), lambda _line: None)
+    plan = make_plan(Settings(MLPIPE_HOME=tmp_path, API_BASE="https://mlpipe.example.org"), lambda _line: None)
     assert plan.api_base == "https://mlpipe.example.org"
     assert plan.api_url == f"http://127.0.0.1:{plan.api_port}"
 
 
 def test_the_port_of_a_local_address_is_tried_first(tmp_path: Path) -> None:
     port = free_port(21500)
-    plan = make_plan(Settings(home=tmp_path, api_base=f"http://localhost:{port}"), lambda _line: None)
+    plan = make_plan(Settings(MLPIPE_HOME=tmp_path, API_BASE=f"http://localhost:{port}"), lambda _line: None)
     assert (plan.api_port, plan.api_base) == (port, f"http://localhost:{port}")
 
 

@@ -39,10 +39,10 @@ class S3Server:
     def settings(self, prefix: str, secret_key: str | None = None) -> Settings:
         """Settings with the objects in this server, under a prefix."""
         return Settings(
-            objects=f"s3://{BUCKET}/{prefix}",
-            s3_endpoint_url=self.endpoint_url,
-            s3_access_key=self.access_key,
-            s3_secret_key=SecretStr(secret_key or self.secret_key),
+            MLPIPE_OBJECTS=f"s3://{BUCKET}/{prefix}",
+            MLPIPE_S3_ENDPOINT_URL=self.endpoint_url,
+            MLPIPE_S3_ACCESS_KEY=self.access_key,
+            MLPIPE_S3_SECRET_KEY=SecretStr(secret_key or self.secret_key),
         )
 
     def files(self) -> list[Path]:

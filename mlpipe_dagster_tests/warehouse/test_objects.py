@@ -30,6 +30,7 @@ from mlpipe_dagster.warehouse.objects import (
 from mlpipe_dagster_tests.warehouse.s3_server import BUCKET, S3Server
 
 MEGABYTE = 1024 * 1024
+BOTO3, DAGSTER_AWS = (pytest.param(kind, marks=pytest.mark.s3) for kind in ("boto3", "dagster-aws"))
 SHA256_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # FIPS 180-4 example
 LONG = "x" * 300
 HOSTILE_IDS = (
@@ -65,14 +66,16 @@ HOSTILE_IDS = (
 )
 
 
-@pytest.fixture(params=["folder", "boto3", "dagster-aws"])
+@pytest.fixture(params=["folder", BOTO3, DAGSTER_AWS])
 def objects(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Objects:
     """Empty objects of each kind; on S3 under a prefix of their own."""
     if request.param == "folder":
-        return open_objects(Settings(objects=str(tmp_path / "objects")))
+        return open_objects(Settings(MLPIPE_OBJECTS=str(tmp_path / "objects")))
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # a refusal that is meant needs no second try
     settings = request.getfixturevalue("s3_server").settings(f"test/{uuid.uuid4().hex}")
-    return open_objects(settings, s3_client(settings) if request.param == "dagster-aws" else None)
+    opened = open_objects(settings, s3_client(settings) if request.param == "dagster-aws" else None)
+    assert isinstance(opened, S3Objects)
+    return opened
 
 
 @pytest.fixture
@@ -146,7 +149,7 @@ def test_a_missing_source_stores_nothing(
     assert stored_files() == []
 
 
-@pytest.mark.parametrize("objects", ["folder", "boto3"], indirect=True)
+@pytest.mark.parametrize("objects", ["folder", BOTO3], indirect=True)
 @pytest.mark.parametrize("megabytes", [3, 20], ids=["one part", "several parts on S3"])
 def test_a_put_that_is_interrupted_leaves_nothing(
     objects: Objects,
@@ -200,7 +203,7 @@ def test_a_missing_bucket_is_no_missing_object(s3_server: S3Server) -> None:
 
 def test_a_location_without_a_bucket_is_refused() -> None:
     with pytest.raises(ObjectsUnavailable, match="names no bucket"):
-        open_objects(Settings(objects="s3:///prefix"))
+        open_objects(Settings(MLPIPE_OBJECTS="s3:///prefix"))
 
 
 def test_a_server_that_breaks_off_raises_instead_of_giving_half(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,10 +211,10 @@ def test_a_server_that_breaks_off_raises_instead_of_giving_half(monkeypatch: pyt
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with breaking_server() as url:
         settings = Settings(
-            objects="s3://bucket",
-            s3_endpoint_url=url,
-            s3_access_key="key",
-            s3_secret_key="secret",
+            MLPIPE_OBJECTS="s3://bucket",
+            MLPIPE_S3_ENDPOINT_URL=url,
+            MLPIPE_S3_ACCESS_KEY="key",
+            MLPIPE_S3_SECRET_KEY="secret",
         )
         objects = open_objects(settings)
         with objects.open("a") as content, pytest.raises(ObjectsUnavailable):

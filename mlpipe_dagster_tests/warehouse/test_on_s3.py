@@ -15,6 +15,8 @@ from mlpipe_dagster.warehouse.schema import DatasetVersion, OutboxRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.warehouse.s3_server import BUCKET, S3Server
 
+pytestmark = pytest.mark.s3
+
 CONTENT = b"age,income\n31,low\n45,high\n"
 
 
