@@ -133,7 +133,7 @@ def _ask_for_target(event: DatasetUploaded, profile: Profile, wishes: Wishes) ->
     try:
         if guess is None:
             guess, why = infer_target(profile)
-            reason = f"We would take “{guess}”: {why}."
+            reason = f"We would take “{guess}”: {why.rstrip('.')}."
         column = profile.column(guess)
         if task is None and column is not None:
             task = infer_task(column, profile.row_count)[0].value

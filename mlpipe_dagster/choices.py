@@ -94,8 +94,8 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         time_budget_seconds=parse_time_budget(budget, budget_unit),
         level=level,
         reasons=(
-            f"Target column: {target} ({target_reason}).",
-            f"Task: {task.value} ({task_reason}).",
+            f"Target column: {target} ({target_reason.rstrip('.')}).",
+            f"Task: {task.value} ({task_reason.rstrip('.')}).",
             f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
             f"Time budget: {budget} ({'as you asked' if wishes.time_budget else 'the default'}).",
             f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",

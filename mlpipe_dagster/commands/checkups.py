@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 
 import requests
-from botocore.exceptions import BotoCoreError, ClientError
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 from sqlalchemy import make_url, select
@@ -167,7 +166,7 @@ def _check_objects(warehouse: Warehouse) -> Finding:
     place = settings().objects_location
     try:
         warehouse.objects.check()
-    except (OSError, BotoCoreError, ClientError) as error:
+    except OSError as error:
         advice = "See that there is room and permission, and MLPIPE_OBJECTS"
         return Finding(Verdict.FAIL, "objects", f"{place}: {error}", advice)
     return Finding(Verdict.OK, "objects", f"can be written and read at {place}")

@@ -34,7 +34,7 @@ def _metadata(settings: Settings, asset: str, claim: Claim, outcome: StageOutcom
     summary = outcome.summary[:LONGEST_SUMMARY]
     shown: dict[str, Any] = {"summary": dg.MetadataValue.md(f"{summary}\n\n![{asset} of {owner.dataset_id}]({plot})")}
     shown |= {name: dg.MetadataValue.url(link) for name, link in outcome.links.items()}
-    shown["pipeline page"] = dg.MetadataValue.url(links.pipeline_link(settings, claim.partition_key))
+    shown["pipeline page"] = dg.MetadataValue.url(links.pipeline_link(settings, claim.partition_key, owner.user_id))
     shown |= dict(outcome.numbers)
     if outcome.row_count is not None:
         shown["dagster/row_count"] = outcome.row_count

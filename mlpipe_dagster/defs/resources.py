@@ -1,5 +1,6 @@
 """Resources: the warehouse (on S3 through dagster-aws) and Kafka. Each opens what it needs when it is first used."""
 
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,7 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         return open_warehouse(values, s3_client(values) if values.objects_location.startswith("s3://") else None)
 
 
+@lru_cache(maxsize=1)
 def s3_client(values: Settings) -> Any:
     """boto3's S3 client, made by dagster-aws's S3Resource from our settings."""
     from dagster_aws.s3 import S3Resource

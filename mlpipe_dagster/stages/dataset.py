@@ -50,7 +50,7 @@ def _outcome(warehouse: Warehouse, version: DatasetVersion, profile: Profile, ta
             "duplicate rows": profile.duplicate_rows,
             "version": version.version,
         },
-        links={"pipeline": links.pipeline_link(settings, version.partition_key)},
+        links={"pipeline": links.pipeline_link(settings, version.partition_key, version.user_id)},
         checks=_quality_checks(profile, target),
         row_count=profile.row_count,
         columns={column.name: column.data_type for column in profile.columns},

@@ -13,7 +13,7 @@ from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.warehouse import datasets, decisions, results
 from mlpipe_dagster.warehouse.ledger import Claim
-from mlpipe_dagster.warehouse.objects import object_name
+from mlpipe_dagster.warehouse.objects import object_name, plot_name
 from mlpipe_dagster.warehouse.results import StoredFile
 from mlpipe_dagster.warehouse.schema import DatasetVersion
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -67,7 +67,8 @@ def store_file(
 ) -> StoredFile:
     """Put a file of a result into the objects under `parts`, with its SHA-256."""
     name = object_name(*parts, file.name)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
     warehouse.objects.put(name, file)
     return StoredFile(file.name, name, file.stat().st_size, digest, content_type, is_primary)
 
@@ -77,9 +78,4 @@ def store_plot(warehouse: Warehouse, asset: str, version: DatasetVersion, svg: s
     with tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         file = Path(folder) / "plot.svg"
         file.write_text(svg, encoding="utf-8")
-        warehouse.objects.put(plot_name(asset, version), file)
-
-
-def plot_name(asset: str, version: DatasetVersion) -> str:
-    """Where the plot of an asset and dataset version is kept."""
-    return object_name("plots", asset, version.user_id, version.dataset_id, version.version, "plot.svg")
+        warehouse.objects.put(plot_name(asset, version.user_id, version.dataset_id, version.version), file)

@@ -124,7 +124,7 @@ def _page_links(warehouse: Warehouse, claim: Claim, row: ModelRow, report_type: 
     return {level.value: page(report_type, level) for level in Level} | {
         "The model explained" if other is ReportType.MODEL else "The data explained": page(other, Level.BEGINNER),
         "Bias report": links.bias_view_link(settings, owner.user_id, owner.dataset_id),
-        "Pipeline": links.pipeline_link(settings, claim.partition_key),
+        "Pipeline": links.pipeline_link(settings, claim.partition_key, owner.user_id),
         "Dagster run": links.run_link(settings, claim.run_id),
         "In the lineage": links.asset_partition_link(settings, "xai_report", claim.partition_key),
     }

@@ -337,19 +337,25 @@ def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None
     )
 
 
-def oldest_unanswered(session: Session, stage: Stage, user_id: str, dataset_id: str) -> LedgerRow | None:
-    """The row that a foreign result without a version answers: superseded ones included."""
-    return session.scalar(
+def oldest_unanswered(
+    session: Session, stage: Stage, user_id: str, dataset_id: str, **payload: str
+) -> LedgerRow | None:
+    """The row that a foreign result without a version answers; `payload` is what its trigger must have said.
+
+    Superseded rows are included until their deadline: their worker knows nothing of the newer version.
+    """
+    late = (LedgerRow.state == "superseded") & (LedgerRow.deadline > clock.now())
+    rows = session.scalars(
         select(LedgerRow)
         .where(
             LedgerRow.stage == stage.value,
             LedgerRow.user_id == user_id,
             LedgerRow.dataset_id == dataset_id,
-            LedgerRow.state.in_(("expected", "taken", "superseded")),
+            LedgerRow.state.in_(("expected", "taken")) | late,
         )
         .order_by(LedgerRow.id)
-        .limit(1)
     )
+    return next((row for row in rows if all(row.payload.get(name) == said for name, said in payload.items())), None)
 
 
 def answer(session: Session, row: LedgerRow) -> None:

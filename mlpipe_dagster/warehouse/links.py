@@ -33,9 +33,9 @@ def model_link(settings: Settings, user_id: str, model_id: str) -> str:
     return f"{settings.api_base}/ai-models/{_path(user_id, model_id)}"
 
 
-def pipeline_link(settings: Settings, partition_key: str, user_id: str | None = None) -> str:
+def pipeline_link(settings: Settings, partition_key: str, user_id: str) -> str:
     """The page of one dataset's pipeline; with its user it stays right when another user takes the same dataset_id."""
-    owner = f"?user_id={quote(user_id, safe='')}" if user_id else ""
+    owner = f"?user_id={quote(user_id, safe='')}"
     return f"{settings.api_base}/pipelines/{_path(partition_key)}{owner}"
 
 

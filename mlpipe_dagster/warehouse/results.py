@@ -32,6 +32,7 @@ from mlpipe_dagster.warehouse.outbox import Owner, stable_id
 from mlpipe_dagster.warehouse.schema import (
     BiasReportRow,
     DatasetVersion,
+    LedgerRow,
     ModelFileRow,
     ModelKey,
     ModelRow,
@@ -95,6 +96,8 @@ class Origin:
     context: Context
     claim: Claim | None = None
     run_id: str | None = None
+    answers: LedgerRow | None = None
+    """The row that a foreign result is for."""
 
 
 def save_dataset(
@@ -147,24 +150,22 @@ def receive_bias_report(
         return _store_bias_report(session, warehouse, origin, report, target, task)
 
 
-def _foreign_origin(session: Session, stage: Stage, user_id: str, dataset_id: str) -> Origin:
+def _foreign_origin(session: Session, stage: Stage, user_id: str, dataset_id: str, **payload: str) -> Origin:
     version = datasets.get_version(session, user_id, dataset_id)
-    row = ledger.oldest_unanswered(session, stage, user_id, dataset_id)
+    row = ledger.oldest_unanswered(session, stage, user_id, dataset_id, **payload)
     number = row.number if row and row.number is not None else version.number
     context = Context(
         dataset_version=f"v{number}",
         correlation_id=row.correlation_id if row else version.correlation_id,
         causation_id=row.causation_id if row else None,
     )
-    return Origin(Owner(user_id, dataset_id, number), context)
+    return Origin(Owner(user_id, dataset_id, number), context, answers=row)
 
 
-def _answer_row(session: Session, stage: Stage, origin: Origin) -> None:
-    if origin.claim is None:
+def _answer_row(session: Session, origin: Origin) -> None:
+    if origin.answers is not None:
         session.flush()
-        row = ledger.oldest_unanswered(session, stage, origin.owner.user_id, origin.owner.dataset_id)
-        if row and row.number == origin.owner.number:
-            ledger.answer(session, row)
+        ledger.answer(session, origin.answers)
 
 
 def _store_bias_report(
@@ -185,7 +186,7 @@ def _store_bias_report(
         session.add(row)
     row.report, row.target_column_name, row.task_type = report, target, task
     row.run_id, row.updated_at = origin.run_id, now
-    _answer_row(session, Stage.BIAS, origin)
+    _answer_row(session, origin)
     event = BiasReported(
         dataset_id=owner.dataset_id,
         user_id=owner.user_id,
@@ -279,7 +280,7 @@ def _store_model(session: Session, warehouse: Warehouse, origin: Origin, model: 
     session.add(row)
     session.flush()
     session.add_all(_file_row(row.id, file) for file in model.files)
-    _answer_row(session, Stage.AUTOML, origin)
+    _answer_row(session, origin)
     _announce(session, warehouse, _model_event(row), origin)
     return row
 
@@ -337,13 +338,13 @@ def receive_explanation(
 ) -> XaiReportRow:
     """Store a foreign page and announce it; the pipeline ends when both types at its level are there."""
     with warehouse.transaction() as session:
-        origin = _foreign_origin(session, Stage.XAI, user_id, dataset_id)
+        asked = {"model_id": model_id, "level": page.level.value}
+        origin = _foreign_origin(session, Stage.XAI, user_id, dataset_id, **asked)
         newest = get_model(session, user_id, model_id)
         row = _store_page(session, origin, model_id, newest.number if newest else None, page, foreign=True)
-        open_row = ledger.oldest_unanswered(session, Stage.XAI, user_id, dataset_id)
-        _answer_row(session, Stage.XAI, origin)
+        _answer_row(session, origin)
         _announce(session, warehouse, _xai_event(row), origin)
-        if open_row is not None and open_row.state == "answered":
+        if origin.answers is not None and origin.answers.state == "answered":
             _finish_pipeline(session, origin.owner)
     return row
 
