@@ -3,7 +3,7 @@
 import click
 from pydantic import ValidationError
 
-from mlpipe_dagster.commands import demo, doctor, inbox, pipeline, role, up, upload
+from mlpipe_dagster.commands import demo, doctor, inbox, intervene, pipeline, role, up, upload
 from mlpipe_dagster.errors import MlpipeError
 
 COMMANDS = (
@@ -14,6 +14,8 @@ COMMANDS = (
     pipeline.watch,
     inbox.inbox,
     inbox.answer,
+    intervene.cancel,
+    intervene.retry,
     role.role,
     doctor.doctor,
 )

@@ -45,6 +45,48 @@ class Settings(BaseSettings):
     kafka_bootstrap_servers: str = Field(
         "localhost:9092", alias="KAFKA_BOOTSTRAP_SERVERS", description="Brokers, host:port,host:port"
     )
+    kafka_security_protocol: Literal["", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "",
+        alias="KAFKA_SECURITY_PROTOCOL",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; empty: PLAINTEXT, to brokers on this machine only",
+    )
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
+        "", alias="KAFKA_SASL_MECHANISM", description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+    )
+    kafka_sasl_username: str = Field("", alias="KAFKA_SASL_USERNAME", description="User of PLAIN and SCRAM")
+    kafka_sasl_password: SecretStr = Field(
+        SecretStr(""), alias="KAFKA_SASL_PASSWORD", description="Password of that user"
+    )
+    kafka_oauth_token_endpoint: str = Field(
+        "", alias="KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL", description="Where client credentials become tokens"
+    )
+    kafka_oauth_client_id: str = Field(
+        "", alias="KAFKA_SASL_OAUTHBEARER_CLIENT_ID", description="Our name at the token endpoint"
+    )
+    kafka_oauth_client_secret: SecretStr = Field(
+        SecretStr(""), alias="KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET", description="Secret of that client"
+    )
+    kafka_oauth_scope: str = Field(
+        "", alias="KAFKA_SASL_OAUTHBEARER_SCOPE", description="Scope to ask for; empty: the endpoint's default"
+    )
+    kafka_oauth_token_file: str = Field(
+        "",
+        alias="KAFKA_SASL_OAUTHBEARER_TOKEN_FILE",
+        description="File with a token, in place of the endpoint; read at each connection",
+    )
+    kafka_ssl_cafile: str = Field(
+        "", alias="KAFKA_SSL_CAFILE", description="PEM file of the authorities to believe; empty: the system's"
+    )
+    kafka_ssl_certfile: str = Field("", alias="KAFKA_SSL_CERTFILE", description="PEM file of our own certificate")
+    kafka_ssl_keyfile: str = Field(
+        "", alias="KAFKA_SSL_KEYFILE", description="PEM file of its key; empty: the key is in the same file"
+    )
+    kafka_ssl_password: SecretStr = Field(
+        SecretStr(""), alias="KAFKA_SSL_PASSWORD", description="Password of the key file"
+    )
+    kafka_ssl_check_hostname: bool = Field(
+        True, alias="KAFKA_SSL_CHECK_HOSTNAME", description="Whether a broker's certificate must name its host"
+    )
     kafka_dataset_topic: str = Field("dataset-events", alias="KAFKA_DATASET_TOPIC", description="Topic of uploads")
     kafka_bias_trigger_topic: str = Field(
         "bias-trigger-events", alias="KAFKA_BIAS_TRIGGER_TOPIC", description="Topic that starts bias reports"

@@ -8,16 +8,15 @@ from html import escape
 
 from mlpipe_dagster.automl.model import TrainedModel, Trial
 
-WIDTH, HEIGHT = 480, 220
-LEFT, RIGHT, TOP, BOTTOM = 52, 14, 34, 40
-INK, TRIAL, BEST, BASELINE = "#7a828c", "#9aa5b1", "#2f80d0", "#d9822b"
-TEST = "#2e9d5b"
+WIDTH, HEIGHT = 480, 270
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 44, 90
+INK, QUIET, TRIAL, BEST, BASELINE, TEST = "#1b2026", "#525c66", "#9aa5b1", "#2f80d0", "#b35f00", "#1f7a44"
 LOWEST_R2 = -0.25
 """Trials that are far worse than a constant would flatten the picture; they are drawn at its lower edge."""
 
 
 def score_plot(model: TrainedModel) -> str:
-    """SVG of 480 x 220: a dot for each trial, the best so far as a line, baseline and test score across."""
+    """SVG of 480 x 270: a dot for each trial, the leading one as a line, baseline and test score across."""
     trials = sorted(model.leaderboard, key=lambda trial: trial.finished_at)
     scores = [max(trial.score, LOWEST_R2) for trial in trials]
     low, high = _range([*scores, model.baseline_score.value, model.test_score.value])
@@ -32,9 +31,10 @@ def score_plot(model: TrainedModel) -> str:
 
     dots = "".join(_dot(x(trial.finished_at), y(trial.score), trial) for trial in trials)
     best = " ".join(f"{x(second):.1f},{y(score):.1f}" for second, score in _best_so_far(trials))
-    name = escape(model.metric_name)
-    title = f"Validation {name} of {len(trials)} trials over {seconds:.1f} s"
+    title = f"{model.metric_name[:1].upper()}{model.metric_name[1:]} of {len(trials)} trials in {seconds:.1f} s"
     parts = [
+        f'<rect x=".5" y=".5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="6" fill="#ffffff" stroke="#cdd4db"/>',
+        f'<text x="14" y="25" font-size="14" font-weight="600" fill="{INK}">{escape(title)}</text>',
         _axes(low, high, seconds, y),
         _level(y(model.baseline_score.value), BASELINE, "4 3"),
         _level(y(model.test_score.value), TEST, "1 0"),
@@ -44,7 +44,8 @@ def score_plot(model: TrainedModel) -> str:
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'role="img" font-family="system-ui, sans-serif" font-size="11"><title>{title}</title>{"".join(parts)}</svg>'
+        f'role="img" font-family="system-ui, sans-serif" font-size="11.5"><title>{escape(title)}</title>'
+        f"{''.join(parts)}</svg>"
     )
 
 
@@ -80,32 +81,33 @@ def _hint(trial: Trial) -> str:
     )
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = INK) -> str:
+def _text(x: float, y: float, text: str, anchor: str = "start", colour: str = QUIET) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(text)}</text>'
 
 
-def _level(y: float, colour: str, dashes: str) -> str:
+def _level(y: float, colour: str, dashes: str, start: float = LEFT, end: float = WIDTH - RIGHT) -> str:
     return (
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="1.4" '
+        f'<line x1="{start}" x2="{end}" y1="{y:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="1.8" '
         f'stroke-dasharray="{dashes}"/>'
     )
 
 
 def _axes(low: float, high: float, seconds: float, y: Callable[[float], float]) -> str:
     bottom = HEIGHT - BOTTOM
-    lines = f'<path d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}" fill="none" stroke="{INK}"/>'
+    lines = f'<path d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}" fill="none" stroke="{QUIET}"/>'
     marks = [low + (high - low) * share for share in (0.1, 0.5, 0.9)]
     labels = "".join(_text(LEFT - 6, y(mark) + 4, f"{mark:.3f}", "end") for mark in marks)
-    ends = _text(LEFT, bottom + 15, "0 s") + _text(WIDTH - RIGHT, bottom + 15, f"{seconds:.1f} s", "end")
+    ends = _text(LEFT, bottom + 16, "0 s") + _text(WIDTH - RIGHT, bottom + 16, f"{seconds:.1f} s", "end")
     return lines + labels + ends
 
 
 def _legend(model: TrainedModel) -> str:
+    """What the lines and dots are, each in its own row under the axis."""
     name = model.metric_name
-    baseline = f"baseline {model.baseline_algorithm} {model.baseline_score.value:.3f}"
-    return (
-        _text(LEFT, 16, f"best validation {name}", colour=BEST)
-        + _text(WIDTH / 2 + 20, 16, f"test {name} {model.test_score.value:.3f}", "middle", TEST)
-        + _text(WIDTH - RIGHT, 16, baseline, "end", BASELINE)
-        + _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, "seconds since the start; each dot is a trial", "middle")
+    entries = (
+        (BEST, "1 0", f"leading trial by {model.loss_name}, on validation rows; each dot is a trial"),
+        (TEST, "1 0", f"the final model: test {name} {model.test_score.value:.3f}"),
+        (BASELINE, "4 3", f"best simple method: baseline {model.baseline_algorithm} {model.baseline_score.value:.3f}"),
     )
+    rows = ((HEIGHT - 50 + 18 * index, *entry) for index, entry in enumerate(entries))
+    return "".join(_level(y - 4, colour, dashes, 14, 44) + _text(LEFT, y, text) for y, colour, dashes, text in rows)

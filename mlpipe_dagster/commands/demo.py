@@ -13,10 +13,9 @@ from mlpipe_dagster.commands.pipeline import StageView
 from mlpipe_dagster.commands.up import greet, keep_up
 from mlpipe_dagster.errors import BrokerUnavailable, ContractError
 from mlpipe_dagster.events import Event, PipelineFailed, XaiReported, contracts_by_topic
-from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.follow import Follower
 from mlpipe_dagster.messaging.records import Record
-from mlpipe_dagster.services.plan import Plan
+from mlpipe_dagster.services.plan import Plan, kafka_of
 from mlpipe_dagster.services.stack import running_stack
 from mlpipe_dagster.services.supervisor import Supervisor
 from mlpipe_dagster.settings import settings
@@ -57,7 +56,7 @@ class DemoRun:
         self._client = ApiClient(plan.api_url)
         known = settings()
         self._contracts = contracts_by_topic(known) | {PipelineFailed.topic(known): PipelineFailed}
-        self._follower = Follower(Connection(plan.bootstrap_servers), self._contracts)
+        self._follower = Follower(kafka_of(plan, known), self._contracts)
         self._started_at = time.monotonic()
         self._version = ""
         self._explained: set[ReportType] = set()

@@ -53,7 +53,7 @@ def stage_asset(
 def dataset(context: dg.AssetExecutionContext, config: DatasetConfig) -> Results:
     """The uploaded table, typed and profiled.
 
-    Reads the file of one dataset version into Parquet, and lets the agentic core decide what to predict.
+    Reads the file into Parquet, describes every column, and lets the agentic core decide what to predict.
     """
     from mlpipe_dagster.stages.dataset import read_dataset
 
@@ -64,7 +64,7 @@ def dataset(context: dg.AssetExecutionContext, config: DatasetConfig) -> Results
 def bias_report(context: dg.AssetExecutionContext, config: BiasReportConfig) -> Results:
     """How groups of people fare in the table.
 
-    Measures the target against each sensitive column, with intervals, before anything is trained.
+    Compares the outcome between the groups of each sensitive column, with intervals, before anything is trained.
     """
     from mlpipe_dagster.stages.bias import report_bias
 
@@ -75,7 +75,8 @@ def bias_report(context: dg.AssetExecutionContext, config: BiasReportConfig) -> 
 def model(context: dg.AssetExecutionContext, config: ModelConfig) -> Results:
     """A model trained within its time budget.
 
-    Compared with a baseline on rows it has never seen, and saved without pickle.
+    Compared with simple methods on rows it has never seen, and saved without pickle. Name another target, task or
+    time budget in the run config; what is left empty stays as chosen before.
     """
     from mlpipe_dagster.stages.automl import train_model
 
@@ -89,7 +90,7 @@ def model(context: dg.AssetExecutionContext, config: ModelConfig) -> Results:
 def xai_report(context: dg.AssetExecutionContext, config: XaiReportConfig) -> Results:
     """Why the model answers as it does, and what its data hold.
 
-    Two pages, model_explanation and data_explanation, for beginners, intermediate readers and experts.
+    Two pages, one about the model and one about the data, each for beginners, intermediate readers and experts.
     """
     from mlpipe_dagster.stages.xai import explain
 

@@ -6,14 +6,22 @@ from mlpipe_dagster.defs.partitions import datasets
 
 CHECKS: dict[str, dict[str, str]] = {
     "dataset": {
-        "no_duplicate_rows": "No row appears twice.",
-        "no_constant_columns": "Every column has at least two values.",
-        "target_is_complete": "The target column is there and filled in every row.",
-        "enough_rows": "There are enough rows to say something about new cases.",
+        "no_duplicate_rows": "No row is the same as an earlier one in every column.",
+        "no_constant_columns": "Every column has at least two values; one with a single value teaches a model nothing.",
+        "target_is_complete": "The column to predict is there, and filled in every row.",
+        "enough_rows": "There are enough rows (50) to say something about new cases.",
     },
-    "bias_report": {"groups_fare_alike": "No group's outcome differs from the rest by more than the threshold."},
-    "model": {"beats_baseline": "The model is better than the best baseline on rows neither has seen."},
-    "xai_report": {"shap_values_add_up": "Base value plus SHAP values give the model's own output."},
+    "bias_report": {
+        "groups_fare_alike": "No group of people clearly fares differently. Where one does, open the report: "
+        "whether that is unfair is for people to judge."
+    },
+    "model": {
+        "beats_baseline": "On rows it has never seen, the model is better than simple methods (the same answer for "
+        "every row, a linear model). Where it is not, more rows, other columns or more time may help."
+    },
+    "xai_report": {
+        "shap_values_add_up": "The influences of the columns (SHAP values) add up to the model's own output."
+    },
 }
 
 

@@ -15,11 +15,11 @@ from mlpipe_dagster.warehouse.schema import LedgerRow
 class StageConfig(dg.Config):
     """What every stage is told."""
 
-    cause: str = Field("", description="What asked for this work. Leave empty: then you did.")
-    version: str = Field("", description="Dataset version, such as v2. Empty: the latest.")
-    correlation_id: str = Field("", description="Follows one uploaded version through the whole pipeline.")
+    cause: str = Field("", description="The event that asked for this work. Leave it empty: then you did.")
+    version: str = Field("", description="Version of the dataset, such as v2. Empty: the latest.")
+    correlation_id: str = Field("", description="Follows one upload through the pipeline. Leave it empty.")
     continue_pipeline: bool = Field(
-        False, description="Start the next stages with this result. Sensors set it; for your own runs choose."
+        False, description="true: the next stages follow with this result, as after an upload. false: only this one."
     )
 
     def payload(self) -> dict[str, Any]:
@@ -36,25 +36,30 @@ class BiasReportConfig(StageConfig):
     """What the bias report is about."""
 
     target_column_name: str | None = Field(
-        None, description="Column to predict. Empty: as chosen before, else inferred."
+        None,
+        description="Column to predict, such as income, spelt as in the table. Empty: as chosen before, else inferred.",
     )
     task_type: str | None = Field(
-        None, description="classification or regression (or binary, multiclass). Empty: inferred."
+        None, description="classification, binary, multiclass or regression. Empty: inferred from the target."
     )
 
 
 class ModelConfig(BiasReportConfig):
     """What to train, and for how long."""
 
-    time_budget: str | None = Field(None, description="60 or 60s, 10m, 1h. Empty: the default.")
+    time_budget: str | None = Field(
+        None, description="How long to train: 60s, 10m or 1h; more than 0. Empty: the default."
+    )
 
 
 class XaiReportConfig(StageConfig):
     """What to explain, and to whom."""
 
-    model_id: str | None = Field(None, description="Empty: the newest model of this dataset.")
-    model_version: str | None = Field(None, description="Such as v1. Empty: the latest.")
-    level: str | None = Field(None, description="beginner, intermediate or expert. Empty: as chosen before.")
+    model_id: str | None = Field(
+        None, description="Model to explain, such as automl_sales. Empty: the newest of this dataset."
+    )
+    model_version: str | None = Field(None, description="Version of that model, such as v1. Empty: the latest.")
+    level: str | None = Field(None, description="For whom: beginner, intermediate or expert. Empty: as chosen before.")
 
     def payload(self) -> dict[str, Any]:
         """As the trigger names its fields: its `version` is the model's."""

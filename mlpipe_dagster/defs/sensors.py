@@ -4,15 +4,18 @@ Runs, partitions, asset events and the cursor go through SensorResult; a tick's 
 that a repeated or previewed tick does no harm.
 """
 
+from dataclasses import replace
+
 import dagster as dg
 
 from mlpipe_dagster.defs.jobs import STAGE_JOBS, run_request
 from mlpipe_dagster.defs.partitions import datasets
 from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
-from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError
+from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, TooLarge
 from mlpipe_dagster.events import PIPELINE_EVENTS, STAGE_TRIGGERS, Event
 from mlpipe_dagster.messaging.group_mirror import mirror
 from mlpipe_dagster.messaging.reader import Batch, Cursor, TakenOver, process_reader
+from mlpipe_dagster.messaging.records import OutboundMessage
 from mlpipe_dagster.messaging.topics import topic_table
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Stage
@@ -21,6 +24,7 @@ from mlpipe_dagster.warehouse.intake import ForeignResult, Intake, take_in
 from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
+LATEST_MATERIALIZATIONS = 20
 _positions_known: dict[str, tuple[str | None, bool]] = {}
 """What this process last stored of each topic's position: cursor and whether it was idle."""
 
@@ -75,11 +79,21 @@ def tick(
 
 
 def _publish_dead_letters(kafka: KafkaResource, intake: Intake) -> None:
-    """Every dead letter is acknowledged, or the tick ends here and reads the record again."""
-    answers = kafka.publisher().publish(intake.dead) if intake.dead else []
-    for answer in answers:
-        if isinstance(answer, MlpipeError):
-            raise BrokerUnavailable(f"A dead letter could not be stored: {answer}") from answer
+    """Every dead letter is acknowledged, or the tick ends here and reads the record again.
+
+    One that is too large for its topic goes without its value: its headers say where that lies.
+    """
+    letters = intake.dead
+    while letters:
+        answers = list(zip(letters, kafka.publisher().publish(letters), strict=True))
+        refused = [said for letter, said in answers if isinstance(said, MlpipeError) and not _may_shrink(letter, said)]
+        if refused:
+            raise BrokerUnavailable(f"A dead letter could not be stored: {refused[0]}") from refused[0]
+        letters = [replace(letter, value=None) for letter, said in answers if isinstance(said, TooLarge)]
+
+
+def _may_shrink(letter: OutboundMessage, answer: MlpipeError) -> bool:
+    return isinstance(answer, TooLarge) and letter.value is not None
 
 
 def _result(context: dg.SensorEvaluationContext, batch: Batch, intake: Intake, topic: str) -> dg.SensorResult:
@@ -93,7 +107,7 @@ def _result(context: dg.SensorEvaluationContext, batch: Batch, intake: Intake, t
         run_requests=requests,
         cursor=batch.cursor.to_json(),
         dynamic_partitions_requests=[datasets.build_add_request(new)] if new else [],
-        asset_events=[materialization(found) for found in intake.foreign],
+        asset_events=[materialization(found) for found in intake.foreign if not _is_shown(context.instance, found)],
         skip_reason=None if requests else summary,
     )
 
@@ -104,8 +118,23 @@ def materialization(found: ForeignResult) -> dg.AssetMaterialization:
         asset_key=ASSETS[found.stage],
         partition=found.partition_key,
         description="Stored by a foreign worker.",
-        metadata={"player": "foreign", "version": found.version, "result": dg.MetadataValue.url(found.link)},
+        metadata={
+            "player": "foreign",
+            "version": found.version,
+            "result": dg.MetadataValue.url(found.link),
+            "event": found.cause,
+        },
     )
+
+
+def _is_shown(instance: dg.DagsterInstance, found: ForeignResult) -> bool:
+    """Whether an earlier tick, repeated since, has reported this result."""
+    asset, partitions = dg.AssetKey(ASSETS[found.stage]), [found.partition_key]
+    known = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=asset, asset_partitions=partitions), limit=LATEST_MATERIALIZATIONS
+    )
+    events = (record.asset_materialization for record in known.records)
+    return any(event and "event" in event.metadata and event.metadata["event"].value == found.cause for event in events)
 
 
 def _remember(

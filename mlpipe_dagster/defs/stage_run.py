@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlpipe_dagster.defs.config import StageConfig
 from mlpipe_dagster.defs.materialization import materialize_result
@@ -22,7 +23,7 @@ from mlpipe_dagster.warehouse.schema import DatasetKey
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 Work = Callable[[Warehouse, Claim], StageOutcome]
-PASSING_TROUBLE = (OperationalError, BrokerUnavailable, OSError)
+PASSING_TROUBLE = (OperationalError, PoolTimeout, BrokerUnavailable, OSError)
 
 
 def run_stage(
@@ -32,7 +33,10 @@ def run_stage(
     resource: WarehouseResource = context.resources.warehouse
     kafka: KafkaResource = context.resources.kafka
     warehouse = resource.open()
-    claim = _claim(context, warehouse, stage, config)
+    try:
+        claim = _claim(context, warehouse, stage, config)
+    except UserError as error:  # a partition whose dataset was deleted, a version that is not there
+        raise dg.Failure(description=str(error), allow_retries=False) from error
     if claim is None:
         context.log.info("Another run does this work, or has done it: nothing to do here.")
         return
@@ -45,6 +49,7 @@ def run_stage(
         raise
     except Exception as error:
         raise _failure(warehouse, kafka, claim, error) from error
+    context.log.info("\n".join([outcome.summary, *(f"{name}: {link}" for name, link in outcome.links.items())]))
     yield materialize_result(warehouse.settings, claim, outcome)
 
 

@@ -12,7 +12,7 @@ from mlpipe_dagster.messaging.topics import topic_ids
 from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse import outbox, reconcile
 from mlpipe_dagster.warehouse.pipelines import ASSETS
-from mlpipe_dagster.warehouse.reconcile import RunState
+from mlpipe_dagster.warehouse.reconcile import RunState, Wanted
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -32,11 +32,10 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
     store, instance = warehouse.open(), context.instance
     with store.transaction() as session:
         reconcile.recheck_unknown(session, store)
+        reconcile.take_over(session, store)
         reconcile.end_overdue(session, store)
-        reconcile.take_over(session)
-        wanted = reconcile.rows_to_run(session, store, lambda row: run_state(instance, row))
-    notes = list(_mend_events(store, kafka))
-    _terminate_superseded(store, instance)
+    notes = [*_terminate_superseded(store, instance), *_mend_events(store, kafka)]
+    wanted = _rows_to_run(store, instance)  # last: what is asked for here is lost when the tick fails after it
     requests = [run_request(item.row, item.run_key) for item in wanted]
     keys = dict.fromkeys(item.row.partition_key for item in wanted)
     new = [key for key in keys if not instance.has_dynamic_partition(datasets.name or "", key)]
@@ -48,14 +47,26 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
     )
 
 
+def _rows_to_run(store: Warehouse, instance: dg.DagsterInstance) -> list[Wanted]:
+    with store.reading() as session:
+        rows = reconcile.rows_without_result(session)
+    asked = (reconcile.run_again(store, row, *run_state(instance, row)) for row in rows)
+    return [wanted for wanted in asked if wanted]
+
+
 def run_state(instance: dg.DagsterInstance, row: LedgerRow) -> tuple[RunState, int]:
-    """What has become of the runs of a row, and how many there were."""
-    runs = instance.get_runs(dg.RunsFilter(tags={ROW_TAG: str(row.id)}), limit=20)
+    """What has become of the runs of a row, and how many there were.
+
+    A run that a person started bears no tag of its row (or, executed again, that of another): the row names it.
+    """
+    tagged = instance.get_runs(dg.RunsFilter(tags={ROW_TAG: str(row.id)}), limit=20)  # the newest first
+    holder = instance.get_run_by_id(row.run_id) if row.run_id else None
+    runs = ([holder] if holder and holder.run_id not in {run.run_id for run in tagged} else []) + list(tagged)
     if not runs:
         return RunState.NONE, 0
     if any(not run.is_finished for run in runs):
         return RunState.ALIVE, len(runs)
-    canceled = any(run.status is dg.DagsterRunStatus.CANCELED for run in runs)
+    canceled = runs[0].status is dg.DagsterRunStatus.CANCELED
     return RunState.CANCELED if canceled else RunState.DIED, len(runs)
 
 
@@ -73,13 +84,17 @@ def _mend_events(store: Warehouse, kafka: KafkaResource) -> Iterator[str]:
             yield f"{error}; {outbox.depth(session)} events wait in the outbox"
 
 
-def _terminate_superseded(store: Warehouse, instance: dg.DagsterInstance) -> None:
+def _terminate_superseded(store: Warehouse, instance: dg.DagsterInstance) -> Iterator[str]:
+    """End runs whose work nobody wants any more; one that cannot be reached can store nothing, and must stop nobody."""
     with store.reading() as session:
         rows = reconcile.superseded_runs(session)
     for row in rows:
         run = instance.get_run_by_id(row.run_id or "")
-        if run and not run.is_finished:
-            instance.run_launcher.terminate(run.run_id)
+        if run and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:
+            try:
+                instance.run_launcher.terminate(run.run_id)
+            except dg.DagsterError as error:
+                yield f"run {run.run_id} cannot be ended: {error}"
 
 
 def _missing_materializations(store: Warehouse, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:

@@ -1,12 +1,12 @@
 """Where the brokers are and how clients reach them; and the one way to ask a broker a question.
 
-Every Kafka client of mlpipe gets its options here, so that security settings have one place. Topics, records and
+Every Kafka client of mlpipe gets its options here; how the wire is protected is security.py's. Topics, records and
 delivery live in the other modules.
 """
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from kafka import KafkaAdminClient
@@ -15,7 +15,8 @@ from kafka.net.compat import KafkaNetClient
 
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.forks import keep_untouched, start_over_in_children
-from mlpipe_dagster.settings import settings
+from mlpipe_dagster.messaging.security import Security, tls_trouble
+from mlpipe_dagster.settings import Settings, settings
 
 BOOTSTRAP_SECONDS = 2.0
 REQUEST_SECONDS = 2.5
@@ -27,28 +28,34 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Connection:
-    """The brokers (`host:port,host:port`), the limit of one record in bytes, and further client options.
-
-    `security` holds options of kafka-python such as `("security_protocol", "SASL_SSL")`; empty means plain text.
-    """
+    """The brokers (`host:port,host:port`), the limit of one record in bytes, and how the wire is protected."""
 
     bootstrap_servers: str
     max_message_bytes: int = 8 * 1024 * 1024
-    security: tuple[tuple[str, str | bool], ...] = ()
+    security: Security = field(default_factory=Security)
 
     @classmethod
-    def from_settings(cls) -> Self:
-        """The connection this process is configured for."""
-        return cls(settings().kafka_bootstrap_servers, settings().kafka_max_message_bytes)
+    def from_settings(cls, values: Settings | None = None) -> Self:
+        """The connection that the settings name (default: those of this process).
+
+        Raises BadWireSettings where they are incomplete, or would send events to another machine in the clear unasked.
+        """
+        known = values or settings()
+        return cls(known.kafka_bootstrap_servers, known.kafka_max_message_bytes, Security.from_settings(known))
+
+    @property
+    def servers(self) -> list[str]:
+        """The addresses one by one."""
+        return [server.strip() for server in self.bootstrap_servers.split(",")]
 
     def client_options(self) -> dict[str, object]:
-        """Keyword arguments that every kafka-python client takes."""
+        """Keyword arguments of every kafka-python client. Raises BrokerUnavailable for unusable certificates."""
         return {
-            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
+            "bootstrap_servers": self.servers,
             "bootstrap_timeout_ms": int(BOOTSTRAP_SECONDS * 1000),
             "request_timeout_ms": int(REQUEST_SECONDS * 1000),
             "reconnect_backoff_max_ms": int(RECONNECT_SECONDS * 1000),
-            **dict(self.security),
+            **self.security.client_options(),
         }
 
     def log_client_options(self) -> dict[str, object]:
@@ -76,6 +83,10 @@ def unavailable(connection: Connection, error: KafkaError) -> BrokerUnavailable:
     """Say which broker did not do what it was asked, and why."""
     if isinstance(error, BrokerResponseError):
         return BrokerRefuses(f"Kafka at {connection.bootstrap_servers} refuses: {error}")
+    if connection.security.encrypted:
+        reasons = (tls_trouble(connection.security, server) for server in connection.servers)
+        if reason := next(filter(None, reasons), None):
+            return BrokerUnavailable(f"Kafka at {connection.bootstrap_servers} cannot be reached over TLS: {reason}")
     return BrokerUnavailable(f"Kafka unreachable at {connection.bootstrap_servers} ({error})")
 
 
@@ -147,3 +158,15 @@ def reachable(connection: Connection, timeout: float = 2.0) -> bool:
         return False
     finally:
         client.close()
+
+
+def trouble(connection: Connection) -> str | None:
+    """Why the brokers do not answer, in words; None where they do."""
+    admin = BrokerAdmin(connection)
+    try:
+        admin.ask(lambda client: client.describe_cluster())
+    except BrokerUnavailable as error:
+        return str(error)
+    finally:
+        admin.close()
+    return None

@@ -174,7 +174,7 @@ class SharedReader:
         return explained
 
 
-_readers: dict[tuple[int, str], SharedReader] = {}
+_readers: dict[tuple[int, Connection], SharedReader] = {}
 _readers_lock = threading.Lock()
 
 
@@ -182,7 +182,7 @@ def process_reader() -> SharedReader:
     """The reader of this process for the brokers it is configured for."""
     connection = Connection.from_settings()
     with _readers_lock:
-        key = (os.getpid(), connection.bootstrap_servers)
+        key = (os.getpid(), connection)
         if key not in _readers:
             _readers[key] = SharedReader(connection)
         return _readers[key]

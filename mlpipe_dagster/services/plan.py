@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, reachable
+from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, reachable, trouble
 from mlpipe_dagster.messaging.embedded import HOST, free_port
 from mlpipe_dagster.settings import Settings
 
@@ -114,28 +114,34 @@ def make_plan(settings: Settings, say: Say) -> Plan:
 def _choose_broker(settings: Settings, say: Say) -> tuple[str, int | None]:
     wanted = settings.kafka_bootstrap_servers
     if "kafka_bootstrap_servers" in settings.model_fields_set:
-        if not reachable(Connection(wanted), timeout=5.0):
+        connection = Connection.from_settings(settings)
+        if not reachable(connection, timeout=5.0):
             raise BrokerUnavailable(
                 f"No Kafka answers at {wanted} (KAFKA_BOOTSTRAP_SERVERS). Start it, or unset the variable to use the "
-                "embedded broker."
+                f"embedded broker. {trouble(connection) or ''}".rstrip()
             )
         say(f"Kafka: {wanted} (KAFKA_BOOTSTRAP_SERVERS)")
         return wanted, None
-    if _is_a_kafka_of_its_own(wanted):
+    if _is_a_kafka_of_its_own(Connection.from_settings(settings)):
         say(f"Kafka: one answers at {wanted} already, so that one is used and the embedded broker is not started")
         return wanted, None
+    if settings.kafka_security_protocol not in ("", "PLAINTEXT"):
+        raise BrokerUnavailable(
+            f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} is set and no Kafka answers at {wanted}; the "
+            "embedded broker speaks plain text only. Set KAFKA_BOOTSTRAP_SERVERS to your Kafka, or unset both."
+        )
     port = _choose_port("The embedded broker", DEFAULT_KAFKA_PORT, say)
     return f"localhost:{port}", port
 
 
-def _is_a_kafka_of_its_own(address: str) -> bool:
+def _is_a_kafka_of_its_own(connection: Connection) -> bool:
     """Whether a Kafka answers that is not another home's embedded broker: two platforms on one log would mix."""
-    host, port = address.split(":")
+    host, port = connection.bootstrap_servers.split(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()  # a client would wait its whole limit
     except OSError:
         return False
-    admin = BrokerAdmin(Connection(address))
+    admin = BrokerAdmin(connection)
     try:
         cluster = admin.ask(lambda client: client.describe_cluster()["cluster_id"])
     except BrokerUnavailable:
@@ -174,6 +180,13 @@ def choose_dagster_home(home: Path) -> Path:
     if home.name == ".mlpipe" and (root / "dagster.yaml").is_file():
         return root
     return home / "dagster"
+
+
+def kafka_of(plan: Plan, settings: Settings) -> Connection:
+    """How the plan's brokers are reached; an embedded one speaks plain text."""
+    if plan.embedded_broker_port is None:
+        return Connection.from_settings(settings)
+    return Connection(plan.bootstrap_servers, settings.kafka_max_message_bytes)
 
 
 def prepare_folders(plan: Plan) -> None:

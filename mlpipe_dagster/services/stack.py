@@ -16,7 +16,7 @@ from mlpipe_dagster.messaging.embedded import HOST, EmbeddedBroker
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.services import probes
 from mlpipe_dagster.services.lock import home_lock
-from mlpipe_dagster.services.plan import LOCATION, Plan, Say, child_environment, make_plan, prepare_folders
+from mlpipe_dagster.services.plan import LOCATION, Plan, Say, child_environment, kafka_of, make_plan, prepare_folders
 from mlpipe_dagster.services.supervisor import Service, Supervisor, own_environment, spawn, stop_signals
 from mlpipe_dagster.settings import Settings
 
@@ -34,17 +34,17 @@ def running_stack(settings: Settings, say: Say, stopping: threading.Event) -> It
     """
     with home_lock(settings.home.absolute()), stop_signals(stopping), Supervisor(say, stopping) as supervisor:
         plan = make_plan(settings, say)
-        _start(plan, supervisor)
+        _start(plan, supervisor, kafka_of(plan, settings))
         yield plan, supervisor
 
 
-def _start(plan: Plan, supervisor: Supervisor) -> None:
+def _start(plan: Plan, supervisor: Supervisor, kafka: Connection) -> None:
     prepare_folders(plan)
     programs = _Programs(plan, child_environment(plan, own_environment()))
     if plan.embedded_broker_port is None:
-        create_topics(Connection(plan.bootstrap_servers))
+        create_topics(kafka)
     else:
-        supervisor.start([_broker(plan, plan.embedded_broker_port)])
+        supervisor.start([_broker(plan, plan.embedded_broker_port, kafka)])
     # two processes that initialise a fresh instance at the same time break it: once, before Dagster's services
     with supervisor.task(programs.initialisation()):
         supervisor.start([programs.api()])
@@ -52,9 +52,8 @@ def _start(plan: Plan, supervisor: Supervisor) -> None:
     supervisor.start([programs.webserver(), programs.daemon()])
 
 
-def _broker(plan: Plan, port: int) -> Service:
+def _broker(plan: Plan, port: int, connection: Connection) -> Service:
     log = plan.logs / "broker.log"
-    connection = Connection(plan.bootstrap_servers)
 
     def launch() -> subprocess.Popen[bytes]:
         broker = EmbeddedBroker(port, log).start()

@@ -9,6 +9,7 @@ from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
 from mlpipe_dagster.automl.train import train
+from mlpipe_dagster.reports.wording import percent_text
 from mlpipe_dagster.stages.bias import sensitive_columns
 from mlpipe_dagster.stages.outcome import Check, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
@@ -22,6 +23,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
 LEADERBOARD_ROWS = 10
+SIMPLE_METHODS = {"linear": "a linear model", "constant": "always the same answer"}
 
 
 def train_model(warehouse: Warehouse, claim: Claim, progress: Callable[[Trial], None] | None = None) -> StageOutcome:
@@ -90,39 +92,59 @@ def _store_file(warehouse: Warehouse, file: Path, place: tuple[str, ...]) -> Sto
 
 
 def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: ModelRow, budget: str) -> StageOutcome:
-    score, baseline = model.test_score, model.baseline_score
-    name = "R²" if model.spec.task is TaskKind.REGRESSION else "accuracy"
-    verdict = "beats" if model.beats_baseline else "does **not** beat"
+    name, result, verdict = model.metric_name, _result(model), _verdict(model)
+    seconds = parse_time_budget(budget, warehouse.settings.time_budget_unit)
     return StageOutcome(
-        summary=(
-            f"{model.algorithm} predicts {model.spec.target}: {name} {score.value:.3f} on the test split "
-            f"(95 % interval {score.low:.3f} to {score.high:.3f}); it {verdict} the baseline's {baseline.value:.3f}."
-        ),
+        summary=f"{result}\n{verdict}",
         data_version=f"{table.version.file_hash}/{row.model_id}/{row.version}",
         numbers={
-            "test score": score.value,
-            "validation score": model.validation_score.value,
-            "training score": model.training_score.value,
-            "baseline test score": baseline.value,
+            f"test {name}": model.test_score.value,
+            f"baseline test {name}": model.baseline_score.value,
+            f"validation {name}": model.validation_score.value,
+            f"training {name}": model.training_score.value,
+            "algorithm": model.algorithm,
             "trials": len(model.leaderboard),
-            "time budget": budget,
+            "time budget": f"{seconds:g} s",
             "model version": row.version,
         },
         links={"model": links.model_link(warehouse.settings, row.user_id, row.model_id)},
-        checks=(
-            Check(
-                "beats_baseline",
-                model.beats_baseline,
-                f"Test {name}: model {score.value:.3f}, best baseline {baseline.value:.3f}.",
-            ),
-        ),
-        table=tuple(_leader(trial) for trial in _best(model)),
+        checks=(Check("beats_baseline", model.beats_baseline, f"{result} {verdict}"),),
+        table=tuple(_leader(trial, model) for trial in model.leaderboard[:LEADERBOARD_ROWS]),
+        table_name="leaderboard",
     )
 
 
-def _best(model: TrainedModel) -> list[Trial]:
-    return sorted(model.leaderboard, key=lambda trial: trial.score, reverse=True)[:LEADERBOARD_ROWS]
+def _result(model: TrainedModel) -> str:
+    """What the model is and how good, in a sentence or two."""
+    ends = f"{percent_text(model.test_score.low)} to {percent_text(model.test_score.high)}"
+    value = percent_text(model.test_score.value)
+    quality = (
+        f"it explains {value} of the differences between the values (R²)"
+        if model.spec.task is TaskKind.REGRESSION
+        else f"it is right for {value}"
+    )
+    rows = f"On {len(model.test_rows):,} test rows it had never seen"
+    return f"{model.algorithm} predicts “{model.spec.target}”. {rows}, {quality}; the 95% interval is {ends}."
 
 
-def _leader(trial: Trial) -> dict[str, str | float | int]:
-    return {"trial": trial.number, "algorithm": trial.algorithm, "score": trial.score, "seconds": trial.seconds}
+def _verdict(model: TrainedModel) -> str:
+    """Whether the model is worth more than a simple method, for somebody who meets the question for the first time."""
+    rival = SIMPLE_METHODS.get(model.baseline_algorithm, model.baseline_algorithm)
+    reached = f"{rival}, reaches {percent_text(model.baseline_score.value)}"
+    if model.beats_baseline:
+        return f"The model beats the simple methods it was compared with (by {model.loss_name}); the best, {reached}."
+    return (
+        f"The model is not clearly better than simple methods; the best, {reached}. "
+        "This is common when there are few rows, when the columns say little about the target, or when the time was "
+        "short. Read the explanation as what this model learned, and do not decide about single cases with it."
+    )
+
+
+def _leader(trial: Trial, model: TrainedModel) -> dict[str, str | float | int]:
+    return {
+        "trial": trial.number,
+        "algorithm": f"{trial.algorithm} (baseline)" if trial.baseline else trial.algorithm,
+        f"validation {model.loss_name}": trial.loss,
+        f"validation {model.metric_name}": trial.score,
+        "seconds": round(trial.seconds, 2),
+    }

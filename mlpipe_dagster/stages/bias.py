@@ -1,14 +1,19 @@
 """Stage `bias`: what the table says about groups of people, measured against the target."""
 
 from mlpipe_dagster.bias.measure import measure_bias
-from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.bias.report import BiasReport, FeatureBias
 from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.reports.bias_plot import bias_plot
+from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
+from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.stages.outcome import Check, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_plot
+from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.warehouse import links, results
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+GROUPS_SHOWN = 20
 
 
 def report_bias(warehouse: Warehouse, claim: Claim) -> StageOutcome:
@@ -47,7 +52,7 @@ def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOut
         numbers={
             "target": report.target,
             "task": report.task.value,
-            "sensitive columns": len(report.features),
+            "sensitive columns": ", ".join(feature.column for feature in report.features) or "none",
             "warnings": len(warnings),
         },
         links={"bias report": links.bias_view_link(settings, version.user_id, version.dataset_id)},
@@ -55,9 +60,27 @@ def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOut
             Check(
                 "groups_fare_alike",
                 not warnings,
-                "; ".join(finding.headline for finding in warnings[:5])
-                or "No group differs by more than the threshold.",
+                "; ".join(finding.headline for finding in warnings[:5]) or report.verdict,
             ),
         ),
         row_count=report.row_count,
+        table=tuple(row for feature in report.features for row in _groups(report, feature))[:GROUPS_SHOWN],
+        table_name="groups",
     )
+
+
+def _groups(report: BiasReport, feature: FeatureBias) -> list[dict[str, str | float | int]]:
+    """A row for each group large enough to show, with the outcome that differs most between the feature's groups."""
+    index = shown_outcome(report, feature)
+    written = number_text if report.task is TaskKind.REGRESSION else percent_text
+    return [
+        {
+            "column": feature.column,
+            "group": group.label,
+            "rows": group.count or 0,
+            "outcome": outcome_title(report, group.outcomes[index].label),
+            "rate or mean": written(group.outcomes[index].value),
+        }
+        for group in feature.groups
+        if group.outcomes
+    ]

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.reports.plots import data_plot
-from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.outcome import Check, Column, StageOutcome
 from mlpipe_dagster.stages.table import pinned_version, read_upload, store_plot
-from mlpipe_dagster.tables.profile import Profile
+from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.warehouse import decisions, links, results
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.schema import DatasetVersion
@@ -39,47 +39,71 @@ def read_dataset(warehouse: Warehouse, claim: Claim) -> StageOutcome:
 
 
 def _outcome(warehouse: Warehouse, version: DatasetVersion, profile: Profile, target: str | None) -> StageOutcome:
-    settings = warehouse.settings
-    notes = "".join(f"\n- {note}" for note in profile.notes)
+    size = f"{profile.row_count:,} rows and {len(profile.columns)} columns, read from {version.original_filename}."
     return StageOutcome(
-        summary=f"{profile.row_count:,} rows, {len(profile.columns)} columns of {version.file_type}.{notes}",
+        summary="\n".join((f"{size} {_about_target(profile, target)}", *profile.notes)),
         data_version=version.file_hash or version.version,
         numbers={
+            "version": version.version,
+            "target": target or "not chosen yet",
             "columns": len(profile.columns),
             "missing values": sum(column.missing for column in profile.columns),
             "duplicate rows": profile.duplicate_rows,
-            "version": version.version,
         },
-        links={"pipeline": links.pipeline_link(settings, version.partition_key, version.user_id)},
+        links={"pipeline page": links.pipeline_link(warehouse.settings, version.partition_key, version.user_id)},
         checks=_quality_checks(profile, target),
         row_count=profile.row_count,
-        columns={column.name: column.data_type for column in profile.columns},
+        columns=tuple(Column(of.name, of.data_type, _described(of, target)) for of in profile.columns),
     )
+
+
+def _about_target(profile: Profile, target: str | None) -> str:
+    if not target:
+        return "What to predict is not chosen yet."
+    if profile.column(target) is None:
+        return f"The target column “{target}” is not among them."
+    return f"“{target}” is to be predicted."
+
+
+def _described(column: ColumnProfile, target: str | None) -> str:
+    """A column in a few words: `target, category, 2 values, 3 missing`."""
+    words = ["target"] if column.name == target else []
+    words += [column.kind, "1 value" if column.distinct == 1 else f"{column.distinct:,} values"]
+    words += [f"{column.missing:,} missing"] if column.missing else []
+    words += [f"identifies people ({column.personal})"] if column.personal else []
+    return ", ".join(words)
 
 
 def _quality_checks(profile: Profile, target: str | None) -> tuple[Check, ...]:
     constant = [column.name for column in profile.columns if column.kind in ("constant", "empty")]
-    missing = (profile.column(target or "") or profile.columns[0]).missing if target else 0
-    found = target is None or profile.column(target) is not None
+    repeated = profile.duplicate_rows
     return (
         Check(
-            "no_duplicate_rows", profile.duplicate_rows == 0, f"{profile.duplicate_rows} rows appear more than once."
+            "no_duplicate_rows",
+            repeated == 0,
+            f"{repeated:,} of {profile.row_count:,} rows repeat an earlier one." if repeated else "No row is repeated.",
         ),
         Check(
             "no_constant_columns",
             not constant,
-            f"Columns with a single value or none: {', '.join(constant[:20]) or 'none'}.",
+            f"Columns with a single value or none: {', '.join(constant[:20])}."
+            if constant
+            else "Every column has at least two values.",
         ),
-        Check(
-            "target_is_complete",
-            found and missing == 0,
-            f"{missing} rows lack the target {target}."
-            if found and target
-            else f"Target: {target or 'not chosen yet'}.",
-        ),
+        _target_check(profile, target),
         Check(
             "enough_rows",
             profile.row_count >= FEWEST_ROWS,
-            f"{profile.row_count} rows; fewer than {FEWEST_ROWS} say little about new cases.",
+            f"{profile.row_count:,} rows. Fewer than {FEWEST_ROWS} would say little about new cases.",
         ),
     )
+
+
+def _target_check(profile: Profile, target: str | None) -> Check:
+    name = "target_is_complete"
+    column = profile.column(target) if target else None
+    if column is None:
+        return Check(name, not target, _about_target(profile, target), severity="error" if target else "warn")
+    if column.missing:
+        return Check(name, False, f"{column.missing:,} of {profile.row_count:,} rows have no “{target}”.")
+    return Check(name, True, f"“{target}” is filled in every row.")

@@ -19,8 +19,17 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Column:
+    """A column of a table as people see it."""
+
+    name: str
+    data_type: str
+    description: str
+
+
+@dataclass(frozen=True)
 class StageOutcome:
-    """The result in words and numbers. `summary` is short Markdown; `numbers` in the order to show them."""
+    """The result in words and numbers. `summary` is plain text, a paragraph a line; `numbers` in the order to show."""
 
     summary: str
     data_version: str
@@ -28,6 +37,7 @@ class StageOutcome:
     links: Mapping[str, str] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
     row_count: int | None = None
-    columns: Mapping[str, str] | None = None
+    columns: tuple[Column, ...] = ()
     table: tuple[Mapping[str, str | float | int], ...] = ()
-    """Rows of one table worth showing: a leaderboard, groups, factors."""
+    """Rows of one table worth showing, called `table_name`: a leaderboard, groups, factors."""
+    table_name: str = "table"

@@ -10,6 +10,7 @@ from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.errors import ModelError, UnknownThing
 from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
 from mlpipe_dagster.reports.plots import factors_plot
+from mlpipe_dagster.reports.wording import list_text, percent_text
 from mlpipe_dagster.stages.outcome import Check, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.tables.load import load
@@ -136,27 +137,38 @@ def _outcome(
     settings, version = warehouse.settings, table.version
     factors = explanation.columns[:FACTORS_SHOWN]
     return StageOutcome(
-        summary=f"What matters most to {row.model_id} {row.version}: {', '.join(f.name for f in factors[:3])}.",
+        summary=(
+            f"What matters most to the model's predictions of “{explanation.target}”: "
+            f"{list_text([factor.name for factor in factors[:3]])}. "
+            f"The explanations are written for the level {level.value}; their pages lead to the other levels."
+        ),
         data_version=f"{version.file_hash}/{row.model_id}/{row.version}/{level.value}",
         numbers={
+            "model": f"{row.model_id} {row.version}",
             "level": level.value,
             "rows explained": explanation.method.explained_rows,
-            "additivity error": explanation.method.additivity_error,
         },
         links={
-            f"{report_type.value} ({each.value})": links.explanation_link(
-                settings, version.user_id, version.dataset_id, row.model_id, report_type, each
+            report_type.value.replace("_", " "): links.explanation_link(
+                settings, version.user_id, version.dataset_id, row.model_id, report_type, level
             )
             for report_type in ReportType
-            for each in Level
         },
         checks=(
             Check(
                 "shap_values_add_up",
                 explanation.additivity_holds,
-                f"Base value plus SHAP values miss the model by {explanation.method.additivity_error:.2e} at most.",
+                "The influences of the columns add up to the model's own output; "
+                f"the largest gap is {explanation.method.additivity_error:.1e}."
+                if explanation.additivity_holds
+                else "The influences of the columns do not add up to the model's own output (they miss it by up to "
+                f"{explanation.method.additivity_error:.1e}). Treat the explanation with caution.",
                 severity="error",
             ),
         ),
-        table=tuple({"column": factor.name, "mean |SHAP|": factor.shap} for factor in factors),
+        table=tuple(
+            {"column": factor.name, "share of influence": percent_text(factor.share), "mean |SHAP|": factor.shap}
+            for factor in factors
+        ),
+        table_name="columns by influence",
     )

@@ -108,8 +108,9 @@ def _add_version(session: Session, upload: Upload, path: str) -> DatasetVersion:
 
 
 def _new_key(session: Session, user_id: str, dataset_id: str) -> DatasetKey:
-    taken = session.scalar(select(DatasetKey.user_id).where(DatasetKey.partition_key == dataset_id))
-    partition_key = _partition_safe(f"{dataset_id}~{user_id}" if taken else dataset_id)
+    partition_key = _partition_safe(dataset_id)
+    if session.scalar(select(DatasetKey.user_id).where(DatasetKey.partition_key == partition_key)):
+        partition_key = _partition_safe(f"{dataset_id}~{user_id}")
     key = DatasetKey(user_id=user_id, dataset_id=dataset_id, partition_key=partition_key, last_version=0)
     session.add(key)
     return key

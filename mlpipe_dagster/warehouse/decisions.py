@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -23,14 +23,24 @@ from mlpipe_dagster.agentic_core import (
     decide,
 )
 from mlpipe_dagster.choices import Choices, Wishes, choose
-from mlpipe_dagster.events import BiasReported, Context, Event, ModelUploaded, XaiReported
+from mlpipe_dagster.events import (
+    BiasReported,
+    Context,
+    DatasetUploaded,
+    Event,
+    ModelUploaded,
+    XaiReported,
+    XaiTrigger,
+    contracts_by_topic,
+)
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
 from mlpipe_dagster.warehouse import datasets, failures, inbox, ledger, outbox
+from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.links import xai_view_link
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
-from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, Question
+from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow, OutboxRow, Question
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
 
 NEXT_STAGE: dict[type[Event], Stage] = {BiasReported: Stage.AUTOML, ModelUploaded: Stage.XAI}
@@ -71,14 +81,14 @@ def _outcome(
 ) -> Outcome:
     if not arrived.continues:
         return Stop("A person's run in the Dagster UI announced it: no next step is taken.")
-    if player_of(session, Role.AGENTIC_CORE) == FOREIGN:
-        next_stage = NEXT_STAGE.get(type(arrived.event))
-        if next_stage:
-            ledger.expect_trigger(session, warehouse.settings, next_stage, arrived)
-        return Stop("The agentic core is played by a foreign worker.")
     pipeline = ledger.get_pipeline(session, owner)
     if pipeline and pipeline.status == "cancelled":
         return Stop("The pipeline was cancelled.")
+    if player_of(session, Role.AGENTIC_CORE) == FOREIGN:
+        next_stage = NEXT_STAGE.get(type(arrived.event))
+        if next_stage and version and _newer(session, owner) is None:
+            ledger.expect_trigger(session, warehouse.settings, next_stage, arrived)
+        return Stop("The agentic core is played by a foreign worker.")
     known = what_is_known(session, warehouse, owner, version, arrived.event)
     return decide(arrived.event, known)
 
@@ -89,12 +99,15 @@ def _version(session: Session, owner: Owner) -> DatasetVersion | None:
     return datasets.numbered(session, owner.user_id, owner.dataset_id, owner.number)
 
 
+def _newer(session: Session, owner: Owner) -> str | None:
+    newest = datasets.latest(session, owner.user_id, owner.dataset_id)
+    return newest.version if newest and owner.number is not None and newest.number > owner.number else None
+
+
 def what_is_known(
     session: Session, warehouse: Warehouse, owner: Owner, version: DatasetVersion | None, event: Event | None = None
 ) -> Known:
     """The facts that a decision on this dataset version rests on."""
-    newest = datasets.latest(session, owner.user_id, owner.dataset_id)
-    newer = newest.version if newest and owner.number is not None and newest.number > owner.number else None
     return Known(
         timestamp=clock.iso(clock.now()),
         profile=datasets.profile_of(version) if version else None,
@@ -103,7 +116,7 @@ def what_is_known(
         choices=recorded_choices(session, owner),
         dataset_object=_metadata_for_trigger(version) if version else {},
         budget_unit=warehouse.settings.time_budget_unit,
-        superseded_by=newer,
+        superseded_by=_newer(session, owner),
         view_link=xai_view_link(warehouse.settings, event) if isinstance(event, XaiReported) else None,
     )
 
@@ -120,13 +133,37 @@ def recorded_choices(session: Session, owner: Owner) -> Choices | None:
 
 def decide_upload(session: Session, warehouse: Warehouse, claim: Claim, version: DatasetVersion, event: Event) -> None:
     """Decide on an upload in the very transaction that stores its profile."""
-    if not claim.continue_pipeline or player_of(session, Role.AGENTIC_CORE) == FOREIGN:
-        return
-    if session.get(Decision, claim.cause) is not None:
+    if not claim.continue_pipeline or _is_for_foreign_core(session, claim) or session.get(Decision, claim.cause):
         return
     basis = Basis(claim.owner, claim.cause, claim.causation_id, claim.correlation_id)
     outcome = decide(event, what_is_known(session, warehouse, claim.owner, version))
     _store(session, warehouse.settings, basis, outcome, type(event).topic(warehouse.settings), None)
+
+
+def _is_for_foreign_core(session: Session, claim: Claim) -> bool:
+    """The player was read in the tick that met the upload; a person's run has no tick."""
+    if claim.cause.startswith(PERSONS_CAUSE):
+        return player_of(session, Role.AGENTIC_CORE) == FOREIGN
+    return ledger.find(session, ledger.CORE_PREFIX + Stage.BIAS.value, claim.cause) is not None
+
+
+def decide_in_place_of(session: Session, warehouse: Warehouse, row: LedgerRow) -> None:
+    """Decide what a foreign core left open; an upload whose table is not read yet waits for its own stage."""
+    sent = session.scalar(select(OutboxRow).where(OutboxRow.ce_id == row.cause))
+    owner = Owner(row.user_id, row.dataset_id, row.number)
+    version = _version(session, owner)
+    row.state, row.note = "answered", "decided by ours"
+    if sent is None or version is None:  # somebody else's event, or a deleted version
+        row.state, row.note = "cancelled", "its event is not in the warehouse"
+        return
+    event = contracts_by_topic(warehouse.settings)[sent.topic].from_bytes(sent.value.encode())
+    if version.profile is None and isinstance(event, DatasetUploaded):
+        row.state, row.note = "expected", None
+        return
+    session.execute(delete(Decision).where(Decision.cause == row.cause))
+    basis = Basis(owner, row.cause, row.causation_id, row.correlation_id)
+    outcome = decide(event, what_is_known(session, warehouse, owner, version, event))
+    _store(session, warehouse.settings, basis, outcome, sent.topic, row.coordinates)
 
 
 def answer_question(
@@ -223,7 +260,8 @@ def _apply_trigger(outcome: Trigger, session: Session, settings: Settings, basis
         time_budget_seconds=choices.time_budget_seconds if choices and hasattr(outcome.event, "time_budget") else None,
     )
     ce_id = stable_id("trigger", basis.cause)
-    outbox.emit(session, settings, outcome.event, context, basis.owner, ce_id=ce_id, record_key=basis.record_key)
+    record_key = basis.record_key if isinstance(outcome.event, XaiTrigger) else None
+    outbox.emit(session, settings, outcome.event, context, basis.owner, ce_id=ce_id, record_key=record_key)
     pipeline = ledger.get_pipeline(session, basis.owner)
     if pipeline and outcome.choices:
         pipeline.choices = outcome.choices.model_dump(mode="json")

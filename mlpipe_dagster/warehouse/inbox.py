@@ -63,6 +63,7 @@ def close_with_answer(session: Session, question_id: str, answer: dict[str, Any]
         No such question; answered or closed already; not the respondent's; not one of the choices.
     """
     row = get_question(session, question_id)
+    session.refresh(row, with_for_update=True)  # of two answers at the same moment one wins
     if row.user_id != answered_by:
         raise PermissionError(f"This question is for {row.user_id}.")
     if row.status != "open":

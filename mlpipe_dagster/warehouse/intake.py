@@ -31,6 +31,8 @@ from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_
 
 STAGE_OF_TRIGGER = {contract: stage for stage, contract in STAGE_TRIGGERS.items()}
 STAGE_OF_RESULT = {contract: stage for stage, contract in STAGE_RESULTS.items()}
+LONGEST_ID = 512
+"""Characters of a record's key or `ce_id`: a database indexes them."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class ForeignResult:
     partition_key: str
     version: str
     link: str
+    cause: str
 
 
 @dataclass
@@ -61,12 +64,22 @@ def take_in(warehouse: Warehouse, contract: type[Event], records: Sequence[Recor
     with warehouse.transaction() as session:
         for record in records:
             try:
+                _check_storable(record)
                 arrived = Arrived(_parse(warehouse, contract, record), record)
                 with session.begin_nested():
                     _take_in_one(session, warehouse, arrived, intake)
             except (ContractError, BudgetError, DataError) as error:
                 _bury(session, intake, record, contract, error)
     return intake
+
+
+def _check_storable(record: Record) -> None:
+    """Key and headers go into the catalogue, the `ce_id` and the key into its indexes; raises ContractError."""
+    key = (record.key or b"").decode("utf-8", "replace")
+    if len(key) > LONGEST_ID or len(record.headers.get("ce_id", "")) > LONGEST_ID:
+        raise ContractError(f"The record's key or ce_id is longer than {LONGEST_ID} characters.")
+    if "\0" in key or any("\0" in text for name, text in record.headers.items() if name.startswith("ce_")):
+        raise ContractError("The record's key or a header has a null character, which no database stores.")
 
 
 def _parse(warehouse: Warehouse, contract: type[Event], record: Record) -> Event:
@@ -81,7 +94,8 @@ def _bury(
 ) -> None:
     stage = STAGE_OF_TRIGGER.get(contract) or STAGE_OF_RESULT[contract]
     intake.dead.append(dead_letter(record, error, stage.value))
-    decisions.note_dead_letter(session, record.cause, record.topic, record.coordinates, str(error))
+    if record.cause == record.headers.get("ce_id", "")[:LONGEST_ID].replace("\0", ""):  # it may be one of ours
+        decisions.note_dead_letter(session, record.cause, record.topic, record.coordinates, str(error))
     intake.notes.append(f"{record.coordinates} is a dead letter: {error}")
 
 
@@ -89,12 +103,12 @@ def _take_in_one(session: Session, warehouse: Warehouse, arrived: Arrived, intak
     stage = STAGE_OF_TRIGGER.get(type(arrived.event))
     if stage is None:
         outcome = decisions.decide_record(session, warehouse, arrived)
-        if outcome:
-            intake.notes.append(f"{arrived.record.coordinates}: {outcome}")
-            intake.foreign.extend(_foreign_results(session, warehouse, arrived))
+        intake.notes.append(f"{arrived.record.coordinates}: {outcome or 'decided before'}")
+        intake.foreign.extend(_foreign_results(session, warehouse, arrived))
         return
     row = ledger.enter(session, warehouse, stage, arrived)
-    if isinstance(arrived.event, DatasetUploaded) and player_of(session, Role.AGENTIC_CORE) == FOREIGN:
+    by_foreign_core = isinstance(arrived.event, DatasetUploaded) and player_of(session, Role.AGENTIC_CORE) == FOREIGN
+    if by_foreign_core and row.state == "expected":
         ledger.expect_trigger(session, warehouse.settings, Stage.BIAS, arrived)
     if row.state == "expected" and row.player == OURS:
         intake.wanted.append((row, arrived.record))
@@ -108,7 +122,7 @@ def _foreign_results(session: Session, warehouse: Warehouse, arrived: Arrived) -
     link = _foreign_link(session, warehouse, event, owner)
     if partition_key is None or link is None:
         return []
-    return [ForeignResult(STAGE_OF_RESULT[type(event)], partition_key, f"v{owner.number}", link)]
+    return [ForeignResult(STAGE_OF_RESULT[type(event)], partition_key, f"v{owner.number}", link, arrived.cause)]
 
 
 def _foreign_link(session: Session, warehouse: Warehouse, event: Event, owner: Owner) -> str | None:

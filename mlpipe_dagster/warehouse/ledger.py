@@ -18,15 +18,17 @@ from mlpipe_dagster.events import Context, Event
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Role, Stage, TaskKind, parse_time_budget
-from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse import answers, datasets
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster.warehouse.schema import BiasReportRow, DatasetVersion, LedgerRow, ModelRow, Pipeline, XaiReportRow
+from mlpipe_dagster.warehouse.schema import DatasetKey, DatasetVersion, LedgerRow, ModelRow, Pipeline
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_of
 
 STAGE_ROLES: Mapping[Stage, Role] = {Stage.BIAS: Role.BIAS, Stage.AUTOML: Role.AUTOML, Stage.XAI: Role.XAI}
 """Who plays each stage; `dataset` is always ours, because later stages need its Parquet and partition."""
 
 CORE_PREFIX = "core-"
+LONGEST_BUDGET_SECONDS = 365 * 24 * 3600.0
+"""Beyond it a deadline means nothing, and soon leaves the calendar."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Arrived:
 
     def owner(self, session: Session) -> Owner:
         """User, dataset and the version meant: the header's, else the latest; None for an unknown dataset."""
-        user_id, dataset_id = str(getattr(self.event, "user_id", "")), str(getattr(self.event, "dataset_id", ""))
+        user_id, dataset_id = getattr(self.event, "user_id", ""), getattr(self.event, "dataset_id", None) or ""
         said = datasets.version_number(self.record.headers.get("ce_datasetversion"))
         if said is None and hasattr(self.event, "dataset"):
             said = datasets.version_number(self.event.dataset.version)
@@ -115,6 +117,8 @@ def enter(session: Session, warehouse: Warehouse, stage: Stage, arrived: Arrived
     row.state, row.note = first_state(session, row)
     session.add(row)
     if row.state == "expected":
+        reopen_pipeline(session, row)
+    if row.state != "unknown":
         close_expected_trigger(session, stage, owner)
     session.flush()
     return row
@@ -156,19 +160,21 @@ def _new_row(
 def trigger_payload(event: Event) -> dict[str, Any]:
     """The scalars of a trigger that a run's config carries."""
     wanted = ("target_column_name", "task_type", "time_budget", "model_id", "version", "level", "record_count")
-    content = event.model_dump(mode="json")
+    content = event.model_dump(mode="json", include=set(wanted))  # metadata may be nested deeper than can be dumped
     return {name: content[name] for name in wanted if content.get(name) is not None}
 
 
 def _time_allowed(stage: Stage, settings: Settings, payload: Mapping[str, Any]) -> timedelta:
     if stage is Stage.AUTOML:
         budget = parse_time_budget(str(payload["time_budget"]), settings.time_budget_unit)
-        return timedelta(seconds=budget + settings.automl_grace_seconds)
+        return timedelta(seconds=min(budget, LONGEST_BUDGET_SECONDS) + settings.automl_grace_seconds)
     return timedelta(seconds=settings.xai_deadline_seconds if stage is Stage.XAI else settings.bias_deadline_seconds)
 
 
 def first_state(session: Session, row: LedgerRow) -> tuple[str, str | None]:
     """The state a trigger starts in, given what is stored: wait for what is unknown, skip what needs no work."""
+    if _was_deleted(session, row):
+        return "cancelled", "the dataset was deleted"
     newest = datasets.latest(session, row.user_id, row.dataset_id)
     if newest is None or row.number is None:
         return "unknown", "the dataset is not known yet"
@@ -180,10 +186,21 @@ def first_state(session: Session, row: LedgerRow) -> tuple[str, str | None]:
     if pipeline and pipeline.status == "cancelled":
         return "cancelled", "the pipeline was cancelled"
     if row.stage == Stage.XAI.value and _model_of(session, row) is None:
-        return "unknown", f"the model {row.payload.get('model_id')} is not known yet"
-    if _answered_since(session, row):
+        return "unknown", f"{UNKNOWN_MODEL} {row.payload.get('model_id')} is not known yet"
+    if answers.answered_since(session, row):
         return "answered", "a foreign result has answered it already"
     return "expected", None
+
+
+UNKNOWN_MODEL = "the model"
+
+
+def _was_deleted(session: Session, row: LedgerRow) -> bool:
+    """The version was there once: numbers are never used again."""
+    key = session.get(DatasetKey, (row.user_id, row.dataset_id))
+    if key is None or row.number is None or row.number > key.last_version:
+        return False
+    return datasets.numbered(session, row.user_id, row.dataset_id, row.number) is None
 
 
 def _model_of(session: Session, row: LedgerRow) -> ModelRow | None:
@@ -194,48 +211,12 @@ def _model_of(session: Session, row: LedgerRow) -> ModelRow | None:
     return session.scalar(query.order_by(ModelRow.number.desc()).limit(1))
 
 
-def _answered_since(session: Session, row: LedgerRow) -> bool:
-    """A foreign result stored after the trigger answers it: same version; for explanations same model and level."""
-    if row.stage == Stage.BIAS.value:
-        query: Any = select(BiasReportRow.id).where(
-            *_same_dataset(BiasReportRow, row), BiasReportRow.number == row.number
-        )
-        query = query.where(BiasReportRow.run_id.is_(None), BiasReportRow.updated_at > row.triggered_at)
-    elif row.stage == Stage.AUTOML.value:
-        query = select(ModelRow.id).where(*_same_dataset(ModelRow, row), ModelRow.dataset_number == row.number)
-        query = query.where(ModelRow.run_id.is_(None), ModelRow.created_at > row.triggered_at)
-    elif row.stage == Stage.XAI.value:
-        return explained_by_others(session, row)
-    else:
-        return False
-    return session.scalar(query.limit(1)) is not None
-
-
-def _same_dataset(kind: Any, row: LedgerRow) -> tuple[Any, ...]:
-    return kind.user_id == row.user_id, kind.dataset_id == row.dataset_id
-
-
-def explained_by_others(session: Session, row: LedgerRow) -> bool:
-    """Both foreign explanations at the row's level were stored after its trigger."""
-    types = session.scalars(
-        select(XaiReportRow.report_type).where(
-            XaiReportRow.user_id == row.user_id,
-            XaiReportRow.dataset_id == row.dataset_id,
-            XaiReportRow.model_id == row.payload.get("model_id"),
-            XaiReportRow.level == row.payload.get("level"),
-            XaiReportRow.foreign.is_(True),
-            XaiReportRow.updated_at > row.triggered_at,
-        )
-    )
-    return len(set(types)) == 2
-
-
 def take(session: Session, stage: Stage, cause: str, run_id: str, rerun: bool = False) -> Claim | None:
     """Compare-and-set: this run does the work of the row, or None when somebody else does or did.
 
-    `rerun`: a person re-executes a run; a row that failed gets another attempt.
+    `rerun`: a person re-executes a run; a row that failed or was cancelled gets another attempt.
     """
-    states = ("expected", "failed") if rerun else ("expected",)
+    states = ("expected", "failed", "cancelled") if rerun else ("expected",)
     taken = session.execute(
         update(LedgerRow)
         .where(LedgerRow.stage == stage.value, LedgerRow.cause == cause, LedgerRow.state.in_(states))
@@ -245,13 +226,14 @@ def take(session: Session, stage: Stage, cause: str, run_id: str, rerun: bool = 
     if row is None or not taken.rowcount:  # type: ignore[attr-defined]
         return None
     if rerun:
-        _reopen_pipeline(session, row)
+        reopen_pipeline(session, row)
     return _claim(row)
 
 
-def _reopen_pipeline(session: Session, row: LedgerRow) -> None:
+def reopen_pipeline(session: Session, row: LedgerRow) -> None:
+    """A pipeline that had failed or was cancelled goes on: somebody asked for this work again."""
     pipeline = get_pipeline(session, Owner(row.user_id, row.dataset_id, row.number))
-    if pipeline and pipeline.status == "failed":
+    if pipeline and pipeline.status in ("failed", "cancelled"):
         pipeline.status = "running"
 
 
@@ -260,7 +242,7 @@ def take_for_person(
     payload: dict[str, Any], continue_pipeline: bool,
 ) -> Claim:  # fmt: skip
     """The row of a run that a person started in the UI: its cause is the run itself."""
-    cause = f"run:{run_id}"
+    cause = f"{answers.PERSONS_CAUSE}{run_id}"
     row = _new_row(session, settings, stage.value, datasets.owner_of(version), cause, cause)
     row.payload, row.continue_pipeline = payload, continue_pipeline
     row.state, row.run_id, row.attempt = "taken", run_id, 1
@@ -314,12 +296,29 @@ def get_pipeline(session: Session, owner: Owner) -> Pipeline | None:
 
 
 def expect_trigger(session: Session, settings: Settings, next_stage: Stage, arrived: Arrived) -> None:
-    """A foreign core must answer this event with a trigger: enter a row with its deadline, closed by that trigger."""
+    """A foreign core must answer this event with a trigger: enter a row with its deadline, closed by that trigger.
+
+    The trigger may be here already: topics are read independently of each other.
+    """
     stage = CORE_PREFIX + next_stage.value
     if find(session, stage, arrived.cause) is None:
         row = _new_row(session, settings, stage, arrived.owner(session), arrived.cause, arrived.causation_id)
         row.player, row.coordinates, row.triggered_at = FOREIGN, arrived.record.coordinates, arrived.at
+        row.state = "answered" if _triggered_since(session, next_stage, row) else "expected"
         session.add(row)
+
+
+def _triggered_since(session: Session, stage: Stage, event: LedgerRow) -> bool:
+    """A trigger of the stage was entered after the event was stored; by our clock, a foreign one may be wrong."""
+    query = select(LedgerRow.id).where(
+        LedgerRow.stage == stage.value,
+        LedgerRow.user_id == event.user_id,
+        LedgerRow.dataset_id == event.dataset_id,
+        LedgerRow.number == event.number,
+        LedgerRow.created_at >= event.triggered_at,
+        ~LedgerRow.cause.startswith(answers.PERSONS_CAUSE),
+    )
+    return session.scalar(query.limit(1)) is not None
 
 
 def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None:
@@ -335,34 +334,6 @@ def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None
         )
         .values(state="answered")
     )
-
-
-def oldest_unanswered(
-    session: Session, stage: Stage, user_id: str, dataset_id: str, **payload: str
-) -> LedgerRow | None:
-    """The row that a foreign result without a version answers; `payload` is what its trigger must have said.
-
-    Superseded rows are included until their deadline: their worker knows nothing of the newer version.
-    """
-    late = (LedgerRow.state == "superseded") & (LedgerRow.deadline > clock.now())
-    rows = session.scalars(
-        select(LedgerRow)
-        .where(
-            LedgerRow.stage == stage.value,
-            LedgerRow.user_id == user_id,
-            LedgerRow.dataset_id == dataset_id,
-            LedgerRow.state.in_(("expected", "taken")) | late,
-        )
-        .order_by(LedgerRow.id)
-    )
-    return next((row for row in rows if all(row.payload.get(name) == said for name, said in payload.items())), None)
-
-
-def answer(session: Session, row: LedgerRow) -> None:
-    """A foreign result has answered the row. A superseded pipeline stays so."""
-    if row.stage == Stage.XAI.value and not explained_by_others(session, row):
-        return
-    row.state, row.note = "answered", "answered by a foreign result"
 
 
 def recheck_unknown(session: Session, settings: Settings, row: LedgerRow) -> None:
@@ -393,7 +364,7 @@ class UnknownForTooLong(UserError):  # noqa: N818 - reads as what it says where 
     """A trigger's dataset or model did not appear within the grace."""
 
     def __init__(self, row: LedgerRow) -> None:
-        dataset_missing = row.number is None or "dataset" in (row.note or "")
+        dataset_missing = row.number is None or not (row.note or "").startswith(UNKNOWN_MODEL)
         self.kind = "unknown_dataset" if dataset_missing else "unknown_model"
         what = f"dataset {row.dataset_id}" if dataset_missing else f"model {row.payload.get('model_id')}"
         super().__init__(

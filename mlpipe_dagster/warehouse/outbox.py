@@ -6,12 +6,12 @@ callers' business: hooks, the API and sensors flush after commit; the sweep does
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
 
@@ -19,6 +19,7 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, TooLarge
 from mlpipe_dagster.events import Context, Event, cloud_event_headers, contracts_by_topic
 from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
+from mlpipe_dagster.messaging.topics import TopicMissing
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.warehouse.catalogue import Catalogue
 from mlpipe_dagster.warehouse.schema import Decision, LedgerRow, OutboxRow, Pipeline, ReaderPosition
@@ -28,6 +29,8 @@ NEVER = datetime(1970, 1, 1)
 LEASE = timedelta(seconds=30)
 HEADROOM_BYTES = 4096  # for key, headers and framing under the topic's limit
 IDLE_SECONDS = 30
+CLAIM_LOCK = 0x6D6C70697065
+"""Key of Postgres's advisory lock for the moment of a claim (SQLite's writers take turns anyway)."""
 
 
 class Publishes(Protocol):
@@ -112,23 +115,29 @@ GiveUp = Callable[[Session, OutboxRow], None]
 def flush(catalogue: Catalogue, publisher: Publishes, give_up: GiveUp, limit: int = 100) -> None:
     """Publish what is due, in order for each key; what `give_up` writes for a row that can never be delivered, too.
 
-    `give_up` is called for a row over the limit, in the very transaction that marks it undeliverable.
+    `give_up` is called for a row over the limit, in the very transaction that marks it undeliverable. A topic that does
+    not exist holds up its own rows only.
 
     Raises
     ------
     BrokerUnavailable
-        Kafka cannot be reached; nothing is lost, the rows stay due.
+        Kafka cannot be reached, or has no such topic; nothing is lost, the rows stay due.
     """
-    while rows := _claim(catalogue, limit):
+    missing: dict[str, TopicMissing] = {}
+    while rows := _claim(catalogue, limit, missing):
         try:
             answers = publisher.publish([_message(row) for row in rows])
         except BrokerUnavailable:
             _release(catalogue, rows)
             raise
         _record(catalogue, rows, answers, give_up)
-        down = next((answer for answer in answers if isinstance(answer, BrokerUnavailable)), None)
-        if down:
-            raise down
+        for row, answer in zip(rows, answers, strict=True):
+            if isinstance(answer, TopicMissing):
+                missing[row.topic] = answer
+            elif isinstance(answer, BrokerUnavailable):
+                raise answer
+    for reason in missing.values():
+        raise reason
 
 
 def _message(row: OutboxRow) -> OutboundMessage:
@@ -136,11 +145,12 @@ def _message(row: OutboxRow) -> OutboundMessage:
     return OutboundMessage(row.topic, row.record_key.encode(), row.value.encode(), headers)
 
 
-def _claim(catalogue: Catalogue, limit: int) -> list[OutboxRow]:
+def _claim(catalogue: Catalogue, limit: int, without: Collection[str] = ()) -> list[OutboxRow]:
     """Lease what is due. A row waits while somebody else holds an older unsent row of its topic and key."""
     now = clock.now()
     older = aliased(OutboxRow)
     due = [OutboxRow.acknowledged_at.is_(None), OutboxRow.undeliverable.is_(None), OutboxRow.leased_until < now]
+    due.append(OutboxRow.topic.not_in(without))
     held_before = exists().where(
         older.acknowledged_at.is_(None),
         older.undeliverable.is_(None),
@@ -153,6 +163,8 @@ def _claim(catalogue: Catalogue, limit: int) -> list[OutboxRow]:
         if session.scalar(select(OutboxRow.id).where(*due).limit(1)) is None:
             return []
     with catalogue.transaction() as session:
+        if session.get_bind().dialect.name == "postgresql":  # else one could not see what another is just leasing
+            session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK)))
         ids = select(OutboxRow.id).where(*due, ~held_before).order_by(OutboxRow.id).limit(limit)
         ids = ids.with_for_update(skip_locked=True)
         chosen = list(session.scalars(ids))
@@ -225,7 +237,8 @@ def _unanswered(topic: str, topic_id: str) -> Any:
         Pipeline.user_id == OutboxRow.user_id,
         Pipeline.dataset_id == OutboxRow.dataset_id,
         Pipeline.number == OutboxRow.number,
-        Pipeline.status.in_(("done", "failed", "cancelled", "superseded")),
+        # a pipeline is done with its last announcements, which nobody may have read yet
+        Pipeline.status.in_(("failed", "cancelled", "superseded")),
     )
     return select(OutboxRow).where(
         OutboxRow.topic == topic,

@@ -25,7 +25,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, decisions, ledger, outbox
+from mlpipe_dagster.warehouse import answers, datasets, decisions, ledger, outbox
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.outbox import Owner, stable_id
@@ -152,7 +152,7 @@ def receive_bias_report(
 
 def _foreign_origin(session: Session, stage: Stage, user_id: str, dataset_id: str, **payload: str) -> Origin:
     version = datasets.get_version(session, user_id, dataset_id)
-    row = ledger.oldest_unanswered(session, stage, user_id, dataset_id, **payload)
+    row = answers.oldest_unanswered(session, stage, user_id, dataset_id, **payload)
     number = row.number if row and row.number is not None else version.number
     context = Context(
         dataset_version=f"v{number}",
@@ -165,7 +165,7 @@ def _foreign_origin(session: Session, stage: Stage, user_id: str, dataset_id: st
 def _answer_row(session: Session, origin: Origin) -> None:
     if origin.answers is not None:
         session.flush()
-        ledger.answer(session, origin.answers)
+        answers.answer(session, origin.answers)
 
 
 def _store_bias_report(

@@ -2,33 +2,71 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from mlpipe_dagster.messaging.connection import Connection
-from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
+from mlpipe_dagster.messaging.embedded import EmbeddedBroker
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster_tests.brokers import new_prefix, real_kafka, some_port, topic_variables
 from mlpipe_dagster_tests.defs.flow import Flow
+from mlpipe_dagster_tests.tools.apache_kafka.kafka import Cluster, Node
 
 
 @pytest.fixture
-def broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker]:
-    """An embedded broker with our topics, and settings that name it."""
-    port = free_port(20000 + random.randrange(20000))
-    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{port}")
-    monkeypatch.setenv("MLPIPE_SENSOR_POLL_SECONDS", "0.2")
-    settings.cache_clear()
-    with EmbeddedBroker(port) as running:
-        create_topics(Connection.from_settings())
+def broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of a broker with our topics, and settings that name both."""
+    for name, value in topic_variables(new_prefix()).items():
+        monkeypatch.setenv(name, value)
+    real = real_kafka()
+    if real:
+        _use(real, monkeypatch)
+        yield real
+        return
+    with EmbeddedBroker(some_port()) as running:
+        _use(running.address, monkeypatch)
+        yield running.address
+
+
+@pytest.fixture
+def own_broker(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker | Node]:
+    """As `broker`, but one that the test may stop and start again, whichever kind the tests use."""
+    with _own_broker(tmp_path) as running:
+        _use(running.address, monkeypatch)
         yield running
 
 
+@contextmanager
+def _own_broker(folder: Path) -> Iterator[EmbeddedBroker | Node]:
+    if real_kafka():
+        with Cluster(folder / "kafka") as cluster:
+            yield cluster.nodes[0]
+    else:
+        with EmbeddedBroker(some_port()) as embedded:
+            yield embedded
+
+
+def _use(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", address)
+    monkeypatch.setenv("MLPIPE_SENSOR_POLL_SECONDS", "0.2")
+    settings.cache_clear()
+    create_topics(Connection.from_settings())
+
+
 @pytest.fixture
-def flow(broker: EmbeddedBroker) -> Iterator[Flow]:
+def flow(broker: str) -> Iterator[Flow]:
     """Sensors and runs over that broker."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Flow(instance)
+
+
+@pytest.fixture
+def own_flow(own_broker: EmbeddedBroker | Node) -> Iterator[Flow]:
+    """Sensors and runs over the broker that may be stopped."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield Flow(instance)
 

@@ -20,6 +20,7 @@ from mlpipe_dagster.tables.inspect import inspect
 from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.delivery import deliver_or_leave
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
+from mlpipe_dagster_tests.brokers import called
 
 
 @dataclass
@@ -122,11 +123,11 @@ class Flow:
         publisher.close()
 
     def publish(self, topic: str, value: Any, key: str = "k", headers: dict[str, str] | None = None) -> None:
-        """As a foreign producer."""
+        """As a foreign producer, to the topic of that usual name."""
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         pairs = tuple((name, text.encode()) for name, text in (headers or {}).items())
         publisher = Publisher(Connection.from_settings())
-        answers = publisher.publish([OutboundMessage(topic, key.encode(), body, pairs)])
+        answers = publisher.publish([OutboundMessage(called(topic), key.encode(), body, pairs)])
         publisher.close()
         assert not isinstance(answers[0], Exception), answers
 

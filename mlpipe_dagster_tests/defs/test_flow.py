@@ -14,20 +14,23 @@ from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker
 from mlpipe_dagster.messaging.reader import Cursor, SharedReader
 from mlpipe_dagster.messaging.records import Record
+from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Role
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines, results
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow
 from mlpipe_dagster.warehouse.warehouse import set_player
+from mlpipe_dagster_tests.brokers import called
 from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger
+from mlpipe_dagster_tests.tools.apache_kafka.kafka import Node
 
 WHEN = "2026-01-01T00:00:00.000000"
 
 
 def records(topic: str) -> list[Record]:
-    """Everything on a topic, read as a foreign program would."""
+    """Everything on the topic of that usual name, read as a foreign program would."""
     reader = SharedReader(Connection.from_settings())
-    batch = reader.read(topic, Cursor(None, {}), 0.5)
+    batch = reader.read(called(topic), Cursor(None, {}), 0.5)
     reader.close()
     return list(batch.records)
 
@@ -390,22 +393,21 @@ def test_a_missing_target_in_the_ui_names_the_field(flow: Flow, small_table: Pat
 
 
 def test_a_broker_that_is_down_is_a_skipped_tick_and_loses_nothing(
-    flow: Flow, small_table: Path, broker: EmbeddedBroker
+    own_flow: Flow, small_table: Path, own_broker: EmbeddedBroker | Node
 ) -> None:
+    flow = own_flow
     flow.upload(small_table, "small")
     flow.tick("dataset_events")
-    broker.stop()
+    own_broker.stop()
     result = flow.tick("bias_trigger_events")
     assert isinstance(result, dg.SkipReason)
     assert settings().kafka_bootstrap_servers in (result.skip_message or "")
     flow.tick("sweep")
     assert "Kafka unreachable" in flow.messages[-1]
-    broker.start()
-    from mlpipe_dagster.messaging.topics import create_topics
-
-    create_topics(Connection.from_settings())
+    own_broker.start()
+    create_topics(Connection.from_settings())  # an embedded broker comes back empty: the trigger is sent again
     flow.turn(2)
-    assert state(flow, "small")["stages"][1]["state"] == "done", "the trigger was sent again to the empty broker"
+    assert state(flow, "small")["stages"][1]["state"] == "done"
 
 
 def test_an_upload_larger_than_the_topic_allows_goes_without_its_columns(

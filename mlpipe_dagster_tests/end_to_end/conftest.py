@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mlpipe_dagster_tests.brokers import new_prefix, real_kafka, topic_variables
 from mlpipe_dagster_tests.end_to_end.outside import Outside
 
 START_SECONDS = 240
@@ -38,9 +39,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     """The running services, as somebody outside sees them."""
     folder = tmp_path_factory.mktemp("platform")
     api, dagster = f"http://localhost:{free_port()}", f"http://localhost:{free_port()}"
+    prefix, real = new_prefix(), real_kafka()
     environment = clean_environment(
-        MLPIPE_HOME=str(folder / "home"), API_BASE=api, MLPIPE_DAGSTER_BASE=dagster, MLPIPE_UNKNOWN_GRACE="5"
-    )
+        MLPIPE_HOME=str(folder / "home"), API_BASE=api, MLPIPE_DAGSTER_BASE=dagster, MLPIPE_UNKNOWN_GRACE="5",
+        **topic_variables(prefix), **({"KAFKA_BOOTSTRAP_SERVERS": real} if real else {}),
+    )  # fmt: skip
     log = folder / "up.log"
     with log.open("wb") as output:
         up = subprocess.Popen(
@@ -51,7 +54,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
             stderr=subprocess.STDOUT,
         )
     try:
-        yield Outside(api, dagster, _bootstrap_when_up(up, log), folder / "home")
+        yield Outside(api, dagster, _bootstrap_when_up(up, log), folder / "home", prefix)
     finally:
         up.send_signal(signal.SIGINT)
         up.wait(60)

@@ -35,12 +35,13 @@ class Seen:
 
 @dataclass
 class Outside:
-    """Addresses, and what to do with them."""
+    """Addresses, and what to do with them. Topics are named as usual, whatever prefix they have on a shared Kafka."""
 
     api: str
     dagster: str
     bootstrap: str
     home: Path
+    topic_prefix: str = ""
     seen: list[Seen] = field(default_factory=list)
     _consumer: Any = None
 
@@ -64,7 +65,7 @@ class Outside:
         )
         body = value if isinstance(value, bytes) else json.dumps(value).encode()
         pairs = [(name, text.encode()) for name, text in (headers or {}).items()]
-        producer.send(topic, key=key.encode(), value=body, headers=pairs).get(timeout=20)
+        producer.send(self.topic_prefix + topic, key=key.encode(), value=body, headers=pairs).get(timeout=20)
         producer.close()
 
     def poll(self) -> None:
@@ -73,14 +74,14 @@ class Outside:
             self._consumer = KafkaConsumer(
                 bootstrap_servers=self.bootstrap, group_id=None, auto_offset_reset="earliest"
             )
-            partitions = [TopicPartition(topic, 0) for topic in TOPICS]
+            partitions = [TopicPartition(self.topic_prefix + topic, 0) for topic in TOPICS]
             self._consumer.assign(partitions)
             self._consumer.seek_to_beginning(*partitions)
         for batch in self._consumer.poll(timeout_ms=300).values():
             for record in batch:
                 self.seen.append(
                     Seen(
-                        record.topic,
+                        record.topic.removeprefix(self.topic_prefix),
                         (record.key or b"").decode(),
                         _content(record.value),
                         {name: value.decode() for name, value in record.headers},

@@ -1,6 +1,5 @@
-"""A broker for the tests: the embedded one, or a real Kafka named by MLPIPE_TEST_KAFKA=host:port; own topics."""
+"""A broker for the tests, embedded or real (brokers.py), and topics of their own on it."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -8,40 +7,40 @@ from uuid import uuid4
 import pytest
 
 from mlpipe_dagster.messaging.connection import Connection, reachable
-from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
+from mlpipe_dagster.messaging.embedded import EmbeddedBroker
 from mlpipe_dagster.messaging.publisher import Publisher
 from mlpipe_dagster.messaging.reader import SharedReader
 from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster_tests.brokers import REAL_KAFKA, real_kafka, some_port
 
-REAL_KAFKA = "MLPIPE_TEST_KAFKA"
 SMALL_LIMIT = 200_000
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     """A broker that stays up for the whole session; its records are limited to 200,000 bytes."""
-    real = os.environ.get(REAL_KAFKA)
+    real = real_kafka()
     if real:
         assert reachable(Connection(real)), f"{REAL_KAFKA}={real} does not answer"
         yield Connection(real, SMALL_LIMIT)
         return
-    with EmbeddedBroker(free_port(21092), tmp_path_factory.mktemp("broker") / "broker.log") as embedded:
+    with EmbeddedBroker(some_port(), tmp_path_factory.mktemp("broker") / "broker.log") as embedded:
         yield Connection(embedded.address, SMALL_LIMIT)
 
 
 @pytest.fixture(scope="session")
 def real_kafka_only() -> None:
     """Skips what the embedded broker cannot do: delete records, refuse a topic."""
-    if not os.environ.get(REAL_KAFKA):
+    if not real_kafka():
         pytest.skip(f"the embedded broker cannot do this; needs {REAL_KAFKA}=host:port")
 
 
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[EmbeddedBroker]:
     """An embedded broker that a test may kill and start again."""
-    with EmbeddedBroker(free_port(22092), tmp_path / "broker.log") as embedded:
+    with EmbeddedBroker(some_port(), tmp_path / "broker.log") as embedded:
         yield embedded
 
 

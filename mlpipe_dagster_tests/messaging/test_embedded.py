@@ -9,6 +9,7 @@ import pytest
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.connection import Connection, reachable
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
+from mlpipe_dagster_tests.brokers import some_port
 
 
 def test_a_second_broker_on_the_port_is_noticed(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_an_open_port_that_does_not_answer_is_not_reachable(own_broker: Embedded
 
 
 def test_stopping_ends_the_process_and_can_be_repeated(tmp_path: Path) -> None:
-    with EmbeddedBroker(free_port(22092), tmp_path / "logs" / "broker.log") as broker:
+    with EmbeddedBroker(some_port(), tmp_path / "logs" / "broker.log") as broker:
         assert (tmp_path / "logs" / "broker.log").is_file()
     assert broker.process.poll() is not None
     broker.stop()

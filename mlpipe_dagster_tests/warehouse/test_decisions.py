@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
-from mlpipe_dagster.events import BiasReported
+from mlpipe_dagster.events import BiasReported, DatasetUploaded
 from mlpipe_dagster.vocabulary import Role
 from mlpipe_dagster.warehouse import decisions, results
+from mlpipe_dagster.warehouse.intake import take_in
 from mlpipe_dagster.warehouse.ledger import Arrived
 from mlpipe_dagster.warehouse.schema import Decision, LedgerRow, Notification, Pipeline, Question
 from mlpipe_dagster.warehouse.warehouse import Warehouse, set_player
@@ -147,12 +148,15 @@ def test_an_older_version_is_not_carried_on(warehouse: Warehouse, tmp_path: Path
 def test_a_foreign_core_is_expected_to_answer(warehouse: Warehouse, tmp_path: Path) -> None:
     with warehouse.transaction() as session:
         set_player(session, Role.AGENTIC_CORE, "foreign")
-    scenes.read_table(warehouse, tmp_path, scenes.upload(warehouse, tmp_path))
+    version = scenes.upload(warehouse, tmp_path)
+    take_in(warehouse, DatasetUploaded, [scenes.upload_event(warehouse, version).record])
+    scenes.read_table(warehouse, tmp_path, version)
     assert scenes.outbox_rows(warehouse, "bias-trigger.reported") == []
     assert decide(warehouse, reported(warehouse)) == "stop"
     with warehouse.reading() as session:
         assert {row.stage: row.state for row in session.query(LedgerRow)} == {
             "dataset": "done",
+            "core-bias": "expected",
             "core-automl": "expected",
         }
 

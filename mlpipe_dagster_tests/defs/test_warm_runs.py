@@ -1,0 +1,149 @@
+"""Warm runs with a real zygote: they run, wait their turn, are cancelled, die, and fall back."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.launcher import LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+
+from mlpipe_dagster.defs.warm_runs import wire
+from mlpipe_dagster.defs.warm_runs.launcher import WarmRunLauncher
+from mlpipe_dagster_tests.defs.warm_definitions import defs
+
+MODULE = "mlpipe_dagster_tests.defs.warm_definitions"
+S = dg.DagsterRunStatus
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    overrides = {
+        "run_launcher": {
+            "module": "mlpipe_dagster.defs.warm_runs.launcher",
+            "class": "WarmRunLauncher",
+            "config": {"module": MODULE, "max_runs": 2},
+        },
+        "telemetry": {"enabled": False},
+    }
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=overrides) as made:
+        yield made
+    for path in wire.all_sockets(str(tmp_path)):
+        pids = [wire.ask(path, op="health", run_id=run.run_id).get("pid") for run in made.get_runs()]
+        for pid in filter(None, pids):
+            os.kill(pid, signal.SIGKILL)
+        wire.ask(path, op="drain")
+
+
+def start(instance: dg.DagsterInstance, job_name: str, module: str = MODULE) -> dg.DagsterRun:
+    """Create a run and hand it to the launcher."""
+    pointer = ModuleCodePointer(module, "defs", working_directory=str(Path.cwd()))
+    repository = RepositoryPythonOrigin(sys.executable, pointer)
+    run = instance.create_run_for_job(
+        defs.resolve_job_def(job_name),
+        job_code_origin=JobPythonOrigin(job_name, repository),
+        status=S.STARTING,
+    )
+    instance.run_launcher.launch_run(LaunchRunContext(run, None))
+    return run
+
+
+def wait(instance: dg.DagsterInstance, run: dg.DagsterRun, *statuses: S, seconds: float = 60) -> dg.DagsterRun:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        now = instance.get_run_by_id(run.run_id)
+        if now and now.status in statuses:
+            return now
+        time.sleep(0.05)
+    raise AssertionError(f"{instance.get_run_by_id(run.run_id)} is not {statuses}")
+
+
+def test_runs_end_as_their_jobs_do(instance: dg.DagsterInstance) -> None:
+    good, bad = start(instance, "end_job"), start(instance, "fail_job")
+    wait(instance, good, S.SUCCESS)
+    wait(instance, bad, S.FAILURE)
+    messages = [entry.message for entry in instance.all_logs(good.run_id)]
+    assert any("Forked from the warm process" in message for message in messages)
+
+
+def test_what_is_over_the_limit_waits_and_is_seen_waiting(instance: dg.DagsterInstance) -> None:
+    working = [start(instance, "sleep_job") for _ in range(2)]
+    for run in working:
+        wait(instance, run, S.STARTED)
+    waiting = start(instance, "end_job")
+    assert any("Waits; 0 runs are before it." in entry.message for entry in instance.all_logs(waiting.run_id))
+    assert instance.run_launcher.check_run_worker_health(waiting).status is WorkerStatus.RUNNING
+    cancelled = start(instance, "end_job")
+    assert instance.run_launcher.terminate(cancelled.run_id)
+    wait(instance, cancelled, S.CANCELED)
+    instance.run_launcher.terminate(working[0].run_id)
+    wait(instance, working[0], S.CANCELED)
+    wait(instance, waiting, S.SUCCESS)
+
+
+def test_a_cancelled_run_stops_even_if_its_body_will_not(instance: dg.DagsterInstance) -> None:
+    run = start(instance, "stubborn_job")
+    wait(instance, run, S.STARTED)
+    time.sleep(0.5)  # into the body
+    assert instance.run_launcher.terminate(run.run_id)
+    wait(instance, run, S.CANCELED, seconds=10)
+
+
+@pytest.mark.parametrize("how", ["killed", "aborts"])
+def test_a_run_whose_process_is_gone_is_a_failure_at_once(instance: dg.DagsterInstance, how: str) -> None:
+    run = start(instance, "sleep_job" if how == "killed" else "dying_job")
+    if how == "killed":
+        wait(instance, run, S.STARTED)
+        (path,) = wire.all_sockets(instance.root_directory)
+        os.kill(wire.ask(path, op="health", run_id=run.run_id)["pid"], signal.SIGKILL)
+    wait(instance, run, S.FAILURE, seconds=20)
+    assert any("killed by signal" in entry.message for entry in instance.all_logs(run.run_id))
+    assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+
+
+class Cold(RunLauncher):
+    """Stands for Dagster's own launcher."""
+
+    def __init__(self) -> None:
+        self.launched: list[str] = []
+        super().__init__()
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        self.launched.append(context.dagster_run.run_id)
+
+    def terminate(self, run_id: str) -> bool:
+        return run_id in self.launched
+
+
+def test_what_is_not_as_expected_starts_cold_with_a_warning(instance: dg.DagsterInstance) -> None:
+    launcher = instance.run_launcher
+    assert isinstance(launcher, WarmRunLauncher)
+    launcher._default = cold = Cold()
+    run = start(instance, "end_job", module="somebody.elses")
+    assert cold.launched == [run.run_id]
+    assert any("starts cold" in entry.message for entry in instance.all_logs(run.run_id))
+    assert launcher.terminate(run.run_id), "a cold run is cancelled as Dagster would"
+    launcher._module = "no.such.module"
+    broken = start(instance, "end_job", module="no.such.module")
+    assert cold.launched[-1] == broken.run_id
+    assert any("zygote.log" in entry.message for entry in instance.all_logs(broken.run_id))
+
+
+def test_changed_code_gets_a_new_zygote(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    sleeping = start(instance, "sleep_job")
+    wait(instance, sleeping, S.STARTED)
+    monkeypatch.setattr(wire, "code_fingerprint", lambda: "edited000000")
+    run = start(instance, "end_job")
+    wait(instance, run, S.SUCCESS)
+    assert len(list(wire.all_sockets(instance.root_directory))) == 2, "the old one finishes its run"
+    assert instance.run_launcher.terminate(sleeping.run_id)
+    wait(instance, sleeping, S.CANCELED)
+    deadline = time.monotonic() + 20
+    while len(list(wire.all_sockets(instance.root_directory))) == 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(list(wire.all_sockets(instance.root_directory))) == 1

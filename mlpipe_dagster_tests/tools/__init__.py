@@ -1,0 +1,1 @@
+"""Programs the tests need and cannot install from the Python index."""
