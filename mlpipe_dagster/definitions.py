@@ -14,14 +14,20 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 from mlpipe_dagster.defs.assets import ASSETS  # noqa: E402 - the warnings are raised by these imports
 from mlpipe_dagster.defs.jobs import STAGE_JOBS  # noqa: E402
-from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource  # noqa: E402
+from mlpipe_dagster.defs.resources import KafkaResource, StagesResource, WarehouseResource  # noqa: E402
 from mlpipe_dagster.defs.sensors import SENSORS  # noqa: E402
 from mlpipe_dagster.defs.sweep import sweep  # noqa: E402
 
-defs = dg.Definitions(
-    assets=ASSETS,
-    jobs=list(STAGE_JOBS.values()),
-    sensors=[*SENSORS, sweep],
-    resources={"warehouse": WarehouseResource(), "kafka": KafkaResource()},
-    executor=dg.in_process_executor,
-)
+
+def assemble(stages: StagesResource) -> dg.Definitions:
+    """Everything Dagster loads, with the stages' work done by these functions."""
+    return dg.Definitions(
+        assets=ASSETS,
+        jobs=list(STAGE_JOBS.values()),
+        sensors=[*SENSORS, sweep],
+        resources={"warehouse": WarehouseResource(), "kafka": KafkaResource(), "stages": stages},
+        executor=dg.in_process_executor,
+    )
+
+
+defs = assemble(StagesResource())

@@ -1,7 +1,7 @@
 """Which Kafka the tests speak to: embedded brokers of their own, or a real one that all of them share.
 
 MLPIPE_TEST_KAFKA=host:port names the real one (`make test-kafka` starts it). There, whoever uses the platform's topics
-gives them a prefix of its own, so that no test reads another's records.
+gives them, and the consumer groups, a prefix of its own, so that no test reads another's records.
 """
 
 import os
@@ -25,14 +25,14 @@ def new_prefix() -> str:
 
 
 def topic_variables(prefix: str) -> dict[str, str]:
-    """Environment variables that put the prefix before the usual name of every topic."""
-    fields = Settings.model_fields
-    return {str(fields[name].alias): prefix + str(fields[name].default) for name in fields if name.endswith("_topic")}
+    """Environment variables that put the prefix before the usual name of every topic and consumer group."""
+    named = [field for name, field in Settings.model_fields.items() if name.endswith(("_topic", "_group"))]
+    return {str(field.alias): prefix + str(field.default) for field in named}
 
 
-def called(topic: str) -> str:
-    """What a topic, named as usual, is called in this test."""
-    return settings().kafka_dataset_topic.removesuffix("dataset-events") + topic
+def called(usual: str) -> str:
+    """What the topic or group of that usual name is called in this test."""
+    return settings().kafka_dataset_topic.removesuffix("dataset-events") + usual
 
 
 def some_port() -> int:

@@ -2,8 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -13,9 +12,6 @@ from mlpipe_dagster.defs.hooks import flush_outbox
 from mlpipe_dagster.defs.partitions import datasets
 from mlpipe_dagster.defs.stage_run import run_stage
 from mlpipe_dagster.vocabulary import Stage
-
-if TYPE_CHECKING:
-    from mlpipe_dagster.automl.model import Trial
 
 Results = Iterator[dg.MaterializeResult[Any]]
 
@@ -43,7 +39,7 @@ def stage_asset(
             check_specs=check_specs(body.__name__),
             can_subset=True,  # the only form in which the checks, too, may stay out
             hooks={flush_outbox},
-            required_resource_keys={"warehouse", "kafka"},
+            required_resource_keys={"warehouse", "kafka", "stages"},
         )(body)
 
     return build
@@ -55,9 +51,7 @@ def dataset(context: dg.AssetExecutionContext, config: DatasetConfig) -> Results
 
     Reads the file into Parquet, describes every column, and lets the agentic core decide what to predict.
     """
-    from mlpipe_dagster.stages.dataset import read_dataset
-
-    yield from run_stage(context, Stage.DATASET, config, read_dataset)
+    yield from run_stage(context, Stage.DATASET, config)
 
 
 @stage_asset({"kafka", "duckdb"}, deps=[dataset])
@@ -66,9 +60,7 @@ def bias_report(context: dg.AssetExecutionContext, config: BiasReportConfig) -> 
 
     Compares the outcome between the groups of each sensitive column, with intervals, before anything is trained.
     """
-    from mlpipe_dagster.stages.bias import report_bias
-
-    yield from run_stage(context, Stage.BIAS, config, report_bias)
+    yield from run_stage(context, Stage.BIAS, config)
 
 
 @stage_asset({"kafka", "scikitlearn"}, deps=[bias_report], pool="automl")
@@ -78,12 +70,7 @@ def model(context: dg.AssetExecutionContext, config: ModelConfig) -> Results:
     Compared with simple methods on rows it has never seen, and saved without pickle. Name another target, task or
     time budget in the run config; what is left empty stays as chosen before.
     """
-    from mlpipe_dagster.stages.automl import train_model
-
-    def say(trial: "Trial") -> None:
-        context.log.info(f"{trial.algorithm}: validation score {trial.score:.4f} after {trial.finished_at:.1f} s")
-
-    yield from run_stage(context, Stage.AUTOML, config, partial(train_model, progress=say))
+    yield from run_stage(context, Stage.AUTOML, config)
 
 
 @stage_asset({"kafka", "python"}, deps=[model])
@@ -92,9 +79,7 @@ def xai_report(context: dg.AssetExecutionContext, config: XaiReportConfig) -> Re
 
     Two pages, one about the model and one about the data, each for beginners, intermediate readers and experts.
     """
-    from mlpipe_dagster.stages.xai import explain
-
-    yield from run_stage(context, Stage.XAI, config, explain)
+    yield from run_stage(context, Stage.XAI, config)
 
 
 ASSETS = [dataset, bias_report, model, xai_report]

@@ -1,5 +1,7 @@
 """Resources: the warehouse (on S3 through dagster-aws) and Kafka. Each opens what it needs when it is first used."""
 
+import importlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -8,8 +10,14 @@ import dagster as dg
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.publisher import Publisher
 from mlpipe_dagster.settings import Settings, settings
+from mlpipe_dagster.stages.outcome import Say, StageOutcome
+from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse.delivery import deliver, deliver_or_leave
+from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
+
+Work = Callable[[Warehouse, Claim, Say], StageOutcome]
+"""A stage: does the work of a claim, stores the result, tells about it."""
 
 _publishers: dict[str, Publisher] = {}
 
@@ -35,6 +43,21 @@ def s3_client(values: Settings) -> Any:
         aws_access_key_id=values.s3_access_key or None,
         aws_secret_access_key=secret or None,
     ).get_client()
+
+
+class StagesResource(dg.ConfigurableResource[None]):
+    """The function that does each stage's work, as `module:name`: imported in the run that needs it, never before."""
+
+    dataset: str = "mlpipe_dagster.stages.dataset:read_dataset"
+    bias: str = "mlpipe_dagster.stages.bias:report_bias"
+    automl: str = "mlpipe_dagster.stages.automl:train_model"
+    xai: str = "mlpipe_dagster.stages.xai:explain"
+
+    def work(self, stage: Stage) -> Work:
+        """The function of a stage."""
+        module, name = str(getattr(self, stage.value)).split(":")
+        found: Work = getattr(importlib.import_module(module), name)
+        return found
 
 
 class KafkaResource(dg.ConfigurableResource[Publisher]):

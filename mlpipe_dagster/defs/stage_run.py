@@ -4,7 +4,7 @@ A run that does not own the work yields nothing. What a person can mend ends the
 passing trouble (database, disk, network) leaves the row to the sweep, which asks for another attempt.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -13,25 +13,24 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlpipe_dagster.defs.config import StageConfig
 from mlpipe_dagster.defs.materialization import materialize_result
-from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
+from mlpipe_dagster.defs.resources import KafkaResource, StagesResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, StageLost, UserError
-from mlpipe_dagster.stages.outcome import StageOutcome
 from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse import datasets, failures, ledger
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.schema import DatasetKey
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-Work = Callable[[Warehouse, Claim], StageOutcome]
 PASSING_TROUBLE = (OperationalError, PoolTimeout, BrokerUnavailable, OSError)
 
 
 def run_stage(
-    context: dg.AssetExecutionContext, stage: Stage, config: StageConfig, work: Work
+    context: dg.AssetExecutionContext, stage: Stage, config: StageConfig
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Do the stage's work for this run's partition, or nothing when the work is not this run's."""
     resource: WarehouseResource = context.resources.warehouse
     kafka: KafkaResource = context.resources.kafka
+    stages: StagesResource = context.resources.stages
     warehouse = resource.open()
     try:
         claim = _claim(context, warehouse, stage, config)
@@ -41,7 +40,7 @@ def run_stage(
         context.log.info("Another run does this work, or has done it: nothing to do here.")
         return
     try:
-        outcome = work(warehouse, claim)
+        outcome = stages.work(stage)(warehouse, claim, context.log.info)
     except StageLost as lost:
         context.log.warning(f"{lost} Nothing was stored.")
         return

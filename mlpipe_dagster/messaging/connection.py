@@ -10,17 +10,21 @@ from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
 from kafka import KafkaAdminClient
-from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.forks import keep_untouched, start_over_in_children
-from mlpipe_dagster.messaging.security import Security, tls_trouble
+from mlpipe_dagster.messaging.security import PLAIN_TEXT, Security
 from mlpipe_dagster.settings import Settings, settings
 
 BOOTSTRAP_SECONDS = 2.0
 REQUEST_SECONDS = 2.5
 RECONNECT_SECONDS = 0.5
+KNOCK_SECONDS = 1.0
+HUNG_UP = "the broker hung up, as it does where it does not accept the user, the password or the token"
 RETRY_SECONDS = 0.02  # a producer spends it on every topic it has not met yet
 
 Answer = TypeVar("Answer")
@@ -81,13 +85,38 @@ class BrokerRefuses(BrokerUnavailable):
 
 def unavailable(connection: Connection, error: KafkaError) -> BrokerUnavailable:
     """Say which broker did not do what it was asked, and why."""
+    if connection.security.protocol != PLAIN_TEXT and not isinstance(error, BrokerResponseError):
+        error = _turned_away(connection) or error
     if isinstance(error, BrokerResponseError):
         return BrokerRefuses(f"Kafka at {connection.bootstrap_servers} refuses: {error}")
-    if connection.security.encrypted:
-        reasons = (tls_trouble(connection.security, server) for server in connection.servers)
-        if reason := next(filter(None, reasons), None):
-            return BrokerUnavailable(f"Kafka at {connection.bootstrap_servers} cannot be reached over TLS: {reason}")
     return BrokerUnavailable(f"Kafka unreachable at {connection.bootstrap_servers} ({error})")
+
+
+def _turned_away(connection: Connection) -> KafkaError | None:
+    """Why no connection comes about: kafka-python 3.0.12 only logs it, and says that time ran out."""
+    net = NetworkSelector()
+    manager = KafkaConnectionManager(net, **connection.client_options())
+
+    async def knock() -> None:
+        for broker in manager.cluster.bootstrap_brokers():
+            await manager.get_connection(broker.node_id, timeout_ms=int(KNOCK_SECONDS * 1000))
+
+    try:
+        net.run(knock)
+    except KafkaError as reason:
+        return SaslAuthenticationFailedError(HUNG_UP) if _hung_up(connection, reason) else reason
+    finally:
+        manager.close()
+        net.close()
+    return None
+
+
+def _hung_up(connection: Connection, reason: KafkaError) -> bool:
+    """Whether the broker ended the connection while we said who we are.
+
+    Kafka sends its reason together with the end of the connection, and kafka-python 3.0.12 drops what comes so.
+    """
+    return connection.security.authenticates and "socket disconnected" in str(reason)
 
 
 class BrokerAdmin:

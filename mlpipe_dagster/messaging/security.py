@@ -1,11 +1,10 @@
-"""How the wire to Kafka is protected: what the settings ask for, as options of the client, and why a broker hangs up.
+"""How the wire to Kafka is protected: what the settings ask for, checked, and as options of the client.
 
 Secrets stay SecretStr until a client takes them, and never reach a log. Tokens come from oauth.py; addresses and
 questions to brokers are connection.py's.
 """
 
 import logging
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,7 @@ from mlpipe_dagster.errors import BrokerUnavailable, UserError
 from mlpipe_dagster.messaging.oauth import TokenSource, token_provider
 from mlpipe_dagster.settings import Settings
 
-PROBE_SECONDS = 1.0
-ALERT_SECONDS = 0.5
+PLAIN_TEXT = "PLAINTEXT"
 SECRET_LOGGERS = ("kafka.net.connection", "kafka.protocol.parser")
 
 
@@ -42,7 +40,7 @@ class HiddenText(str):
 class Security:
     """Protocol, who we are, and which certificates are believed; the default is plain text to anonymous brokers."""
 
-    protocol: str = "PLAINTEXT"
+    protocol: str = PLAIN_TEXT
     mechanism: str = ""
     username: str = ""
     password: SecretStr = field(default_factory=lambda: SecretStr(""))
@@ -57,7 +55,7 @@ class Security:
     def from_settings(cls, values: Settings) -> Self:
         """What the settings ask for, checked. Raises BadWireSettings, saying what to set."""
         wanted = cls(
-            protocol=values.kafka_security_protocol or "PLAINTEXT",
+            protocol=values.kafka_security_protocol or PLAIN_TEXT,
             mechanism=values.kafka_sasl_mechanism,
             username=values.kafka_sasl_username,
             password=values.kafka_sasl_password,
@@ -167,25 +165,6 @@ SASL = {
         lambda security: {"sasl_oauth_token_provider": token_provider(security.tokens)},
     ),
 }
-
-
-def tls_trouble(security: Security, server: str) -> str | None:
-    """Why TLS with a `host:port` fails, which the client does not tell; None where it does not fail, or nobody listens.
-
-    A broker that wants a certificate of ours says so only after the handshake, hence the read.
-    """
-    host, port = split_server(server)
-    try:
-        with socket.create_connection((host, port), PROBE_SECONDS) as plain:
-            try:
-                with security.tls_context().wrap_socket(plain, server_hostname=host) as wire:
-                    wire.settimeout(ALERT_SECONDS)
-                    wire.recv(1)
-            except ssl.SSLError as error:
-                return str(error)
-    except OSError:
-        return None
-    return None
 
 
 def split_server(server: str) -> tuple[str, int]:

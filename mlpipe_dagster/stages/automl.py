@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from mlpipe_dagster.automl import artefacts
@@ -11,7 +10,7 @@ from mlpipe_dagster.automl.plots import score_plot
 from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.reports.wording import percent_text
 from mlpipe_dagster.stages.bias import sensitive_columns
-from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.tables.load import load
 from mlpipe_dagster.vocabulary import TaskKind, parse_time_budget
@@ -26,7 +25,7 @@ LEADERBOARD_ROWS = 10
 SIMPLE_METHODS = {"linear": "a linear model", "constant": "always the same answer"}
 
 
-def train_model(warehouse: Warehouse, claim: Claim, progress: Callable[[Trial], None] | None = None) -> StageOutcome:
+def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     """Train, store and announce a model.
 
     Raises
@@ -46,11 +45,16 @@ def train_model(warehouse: Warehouse, claim: Claim, progress: Callable[[Trial], 
             target=target, task=task, sensitive=sensitive_columns(table, target), threads=settings.threads
         )
         frame = load(table.parquet)
-        model = train(frame, spec, budget - (time.monotonic() - started), progress)
+        left = budget - (time.monotonic() - started)
+        model = train(frame, spec, left, lambda trial: say(_line(trial)))
         files = artefacts.save(model, Path(folder))
         row = _store(warehouse, claim, table, model, files)
     store_plot(warehouse, "model", table.version, score_plot(model))
     return _outcome(warehouse, table, model, row, words)
+
+
+def _line(trial: Trial) -> str:
+    return f"{trial.algorithm}: validation score {trial.score:.4f} after {trial.finished_at:.1f} s"
 
 
 def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel, files: tuple[Path, ...]) -> ModelRow:

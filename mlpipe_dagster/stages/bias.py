@@ -6,7 +6,7 @@ from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
-from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_plot
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.warehouse import links, results
@@ -16,7 +16,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 GROUPS_SHOWN = 20
 
 
-def report_bias(warehouse: Warehouse, claim: Claim) -> StageOutcome:
+def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     """Measure, store and announce the bias report.
 
     Raises
@@ -28,9 +28,9 @@ def report_bias(warehouse: Warehouse, claim: Claim) -> StageOutcome:
     """
     with open_table(warehouse, claim) as table:
         target, task = table.settled(claim)
-        report = measure_bias(
-            table.parquet, table.profile, target=target, task=task, sensitive=sensitive_columns(table, target)
-        )
+        sensitive = sensitive_columns(table, target)
+        say(f"Comparing {target} ({task.value}) between the groups of: {', '.join(sensitive) or 'no column'}.")
+        report = measure_bias(table.parquet, table.profile, target=target, task=task, sensitive=sensitive)
     results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task)
     store_plot(warehouse, "bias_report", table.version, bias_plot(report))
     return _outcome(warehouse, table, report)

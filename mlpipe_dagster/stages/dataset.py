@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.reports.plots import data_plot
-from mlpipe_dagster.stages.outcome import Check, Column, StageOutcome
+from mlpipe_dagster.stages.outcome import Check, Column, Say, StageOutcome
 from mlpipe_dagster.stages.table import pinned_version, read_upload, store_plot
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.warehouse import decisions, links, results
@@ -16,7 +16,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 FEWEST_ROWS = 50
 
 
-def read_dataset(warehouse: Warehouse, claim: Claim) -> StageOutcome:
+def read_dataset(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     """Read the file, store Parquet, profile and decision.
 
     Raises
@@ -27,6 +27,7 @@ def read_dataset(warehouse: Warehouse, claim: Claim) -> StageOutcome:
         A newer version was uploaded, or the pipeline was cancelled, while it was read.
     """
     version = pinned_version(warehouse, claim)
+    say(f"Reading {version.original_filename} ({version.file_size:,} bytes).")
     with tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         parquet = Path(folder) / "table.parquet"
         profile = read_upload(warehouse, version, parquet)

@@ -3,9 +3,12 @@
 The Dagster UI shows it; nothing is decided by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+Say = Callable[[str], None]
+"""Takes a line for the run's log."""
 
 
 @dataclass(frozen=True)

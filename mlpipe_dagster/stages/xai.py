@@ -11,7 +11,7 @@ from mlpipe_dagster.errors import ModelError, UnknownThing
 from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
 from mlpipe_dagster.reports.plots import factors_plot
 from mlpipe_dagster.reports.wording import list_text, percent_text
-from mlpipe_dagster.stages.outcome import Check, StageOutcome
+from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.tables.load import load
 from mlpipe_dagster.vocabulary import Level, ReportType
@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 FACTORS_SHOWN = 10
 
 
-def explain(warehouse: Warehouse, claim: Claim) -> StageOutcome:
+def explain(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     """Explain, store and announce.
 
     Raises
@@ -38,6 +38,7 @@ def explain(warehouse: Warehouse, claim: Claim) -> StageOutcome:
         The work is no longer this run's.
     """
     row = _model_row(warehouse, claim)
+    say(f"Explaining {row.model_id} {row.version}.")
     with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         model = load_model(warehouse, row, Path(folder))
         level = _level(warehouse, claim, table)

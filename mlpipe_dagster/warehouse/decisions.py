@@ -133,7 +133,9 @@ def recorded_choices(session: Session, owner: Owner) -> Choices | None:
 
 def decide_upload(session: Session, warehouse: Warehouse, claim: Claim, version: DatasetVersion, event: Event) -> None:
     """Decide on an upload in the very transaction that stores its profile."""
-    if not claim.continue_pipeline or _is_for_foreign_core(session, claim) or session.get(Decision, claim.cause):
+    if not claim.continue_pipeline or _is_for_foreign_core(session, claim):
+        return
+    if session.get(Decision, claim.cause) is not None:
         return
     basis = Basis(claim.owner, claim.cause, claim.causation_id, claim.correlation_id)
     outcome = decide(event, what_is_known(session, warehouse, claim.owner, version))
@@ -141,8 +143,8 @@ def decide_upload(session: Session, warehouse: Warehouse, claim: Claim, version:
 
 
 def _is_for_foreign_core(session: Session, claim: Claim) -> bool:
-    """The player was read in the tick that met the upload; a person's run has no tick."""
-    if claim.cause.startswith(PERSONS_CAUSE):
+    """The player was read in the tick that met the upload; a person's run or retry has no tick."""
+    if claim.cause.startswith((PERSONS_CAUSE, "retry:")):
         return player_of(session, Role.AGENTIC_CORE) == FOREIGN
     return ledger.find(session, ledger.CORE_PREFIX + Stage.BIAS.value, claim.cause) is not None
 

@@ -338,6 +338,17 @@ class Notification(Row):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class HandledLetter(Row):
+    """A dead letter that somebody replayed or discarded; Kafka itself forgets no single record."""
+
+    __tablename__ = "handled_letters"
+    coordinates: Mapped[str] = mapped_column(primary_key=True)
+    topic_id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    """replayed, discarded."""
+    handled_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class RolePlayer(Row):
     """Who plays a role; a role without a row is ours."""
 

@@ -10,7 +10,7 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.events import AutomlTrigger, BiasReported, BiasTrigger, Event
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, decisions, intake, ledger, outbox, reconcile, results
+from mlpipe_dagster.warehouse import datasets, intake, ledger, outbox, reconcile, results
 from mlpipe_dagster.warehouse.delivery import deliver
 from mlpipe_dagster.warehouse.ledger import Arrived
 from mlpipe_dagster.warehouse.results import NewExplanation, NewModel, StoredFile

@@ -1,0 +1,159 @@
+"""The command line against the running services, as a second terminal uses it."""
+
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlpipe_dagster_tests.brokers import topic_variables
+from mlpipe_dagster_tests.end_to_end.conftest import clean_environment
+from mlpipe_dagster_tests.end_to_end.outside import Outside, new_id
+
+pytestmark = pytest.mark.end_to_end
+
+USER = ("--user-id", "ada")
+STAGES = ("dataset", "bias", "automl", "xai")
+
+
+@pytest.fixture(scope="module")
+def second_terminal(platform: Outside) -> dict[str, str]:
+    """The environment of somebody who pasted the line that `mlpipe up` printed, and has set what it was started with."""
+    said = (platform.home.parent / "up.log").read_text()
+    (exports,) = re.findall(r"Workers and other terminals need:\n  export (.+)", said)
+    printed = dict(pair.split("=", 1) for pair in exports.split())
+    return clean_environment(MLPIPE_HOME=str(platform.home), **topic_variables(platform.topic_prefix), **printed)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 rows in which the hours decide about the target."""
+    generator = random.Random(7)
+    lines = ["age,sex,hours,target"]
+    for _ in range(120):
+        hours = generator.randint(10, 60)
+        label = "yes" if hours + generator.gauss(0, 8) > 38 else "no"
+        lines.append(f"{generator.randint(18, 80)},{generator.choice(['female', 'male'])},{hours},{label}")
+    file = tmp_path_factory.mktemp("cli") / "small.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def mlpipe(environment: dict[str, str], *words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "mlpipe_dagster.cli", *words],
+        env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(second_terminal: dict[str, str], table: Path) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """A dataset whose upload was watched to its end, and what the command said."""
+    dataset_id = new_id("watched")
+    words = ("upload", str(table), "--dataset-id", dataset_id, *USER, "--time-budget", "5", "--watch")
+    return dataset_id, mlpipe(second_terminal, *words)
+
+
+def test_watching_a_table_that_cannot_be_used_ends_with_the_reason(
+    second_terminal: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "two.csv"
+    file.write_text("a,target\n1,yes\n2,no\n")
+    dataset_id = new_id("two-rows")
+    said = mlpipe(second_terminal, "upload", str(file), "--dataset-id", dataset_id, *USER, "--watch")
+    assert said.returncode == 1, said
+    assert f"{dataset_id} v1 of ada: failed" in said.stdout
+    assert "rows" in said.stdout.split(": failed", 1)[1]
+    assert said.stderr == ""
+    again = mlpipe(second_terminal, "watch", dataset_id)
+    assert (again.returncode, again.stderr) == (1, "")
+
+
+def test_an_unknown_pipeline_is_one_sentence(second_terminal: dict[str, str]) -> None:
+    for command in ("status", "watch"):
+        said = mlpipe(second_terminal, command, "no-such-dataset")
+        assert (said.returncode, said.stdout) == (1, "")
+        assert re.fullmatch(r"mlpipe: .*no-such-dataset.*\n", said.stderr)
+
+
+def test_an_upload_that_the_api_refuses_is_one_sentence(second_terminal: dict[str, str], table: Path) -> None:
+    words = ("upload", str(table), "--dataset-id", new_id("refused"), *USER, "--time-budget", "soon", "--watch")
+    said = mlpipe(second_terminal, *words)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert re.fullmatch(r"mlpipe: .*soon.*\n", said.stderr)
+
+
+def test_upload_and_watch_to_the_end(done: tuple[str, subprocess.CompletedProcess[str]]) -> None:
+    dataset_id, said = done
+    assert (said.returncode, said.stderr) == (0, "")
+    lines = said.stdout.splitlines()
+    assert lines[0].startswith(f"Stored {dataset_id} v1 of ada (120 rows, ")
+    finished = [line.split()[0] for line in lines if re.match(r"\w+ +done", line)]
+    assert finished == list(STAGES)
+    assert f"{dataset_id} v1 of ada: done" in lines
+
+
+def test_status_and_watch_of_a_pipeline_that_is_done(
+    second_terminal: dict[str, str], done: tuple[str, subprocess.CompletedProcess[str]]
+) -> None:
+    dataset_id, _ = done
+    status = mlpipe(second_terminal, "status", dataset_id)
+    assert (status.returncode, status.stderr) == (0, "")
+    assert f"{dataset_id} v1 of ada: done" in status.stdout
+    assert [line.split()[:2] for line in status.stdout.splitlines() if line.startswith(STAGES)] == [
+        [stage, "done"] for stage in STAGES
+    ]
+    assert re.findall(r"^  (\S+) +\S+/0/\d+$", status.stdout, re.MULTILINE) == [
+        "dataset.uploaded", "bias-trigger.reported", "bias.reported", "automl-trigger.reported", "model.uploaded",
+        "xai-trigger.reported", "xai.reported", "xai.reported",
+    ]  # fmt: skip
+    began = time.monotonic()
+    watch = mlpipe(second_terminal, "watch", dataset_id, *USER)
+    assert (watch.returncode, watch.stderr) == (0, "")
+    assert "Explanation of the model" in watch.stdout
+    assert time.monotonic() - began < 60, "nothing is left to wait for"
+
+
+def test_a_question_is_asked_refused_a_wrong_answer_and_answered(
+    platform: Outside, second_terminal: dict[str, str], table: Path
+) -> None:
+    dataset_id = new_id("asked")
+    words = ("--dataset-id", dataset_id, *USER, "--time-budget", "5", "--mode", "ask", "--watch")
+    upload = mlpipe(second_terminal, "upload", str(table), *words)
+    assert (upload.returncode, upload.stderr) == (0, ""), upload
+    assert f"{dataset_id} v1 of ada: waiting" in upload.stdout
+    inbox = mlpipe(second_terminal, "inbox", *USER)
+    assert dataset_id in inbox.stdout and "target_column_name" in inbox.stdout and "task_type" in inbox.stdout
+    (question_id,) = {
+        *re.findall(r"mlpipe answer (\S+) target_column_name=target", inbox.stdout),
+        *re.findall(r"mlpipe answer (\S+) target_column_name=target", upload.stdout),
+    }
+
+    wrong = mlpipe(second_terminal, "answer", question_id, "target_column_name=income", "task_type=regression")
+    assert wrong.returncode == 1 and "target_column_name" in wrong.stderr, wrong
+    right = mlpipe(second_terminal, "answer", question_id, "target_column_name=hours", "task_type=regression")
+    assert (right.returncode, right.stderr) == (0, ""), right
+    watch = mlpipe(second_terminal, "watch", dataset_id, *USER)
+    assert watch.returncode == 0 and f"{dataset_id} v1 of ada: done" in watch.stdout, watch
+    assert question_id not in mlpipe(second_terminal, "inbox", *USER).stdout
+    platform.poll()
+    platform.wait(lambda: platform.records("automl-trigger-events", dataset_id), 20, "the trigger of the training")
+    trigger = platform.records("automl-trigger-events", dataset_id)[0].value
+    assert (trigger["target_column_name"], trigger["task_type"]) == ("hours", "regression")
+
+
+def test_the_doctor_finds_everything_well(second_terminal: dict[str, str], tmp_path: Path) -> None:
+    deadline = time.monotonic() + 90
+    said = mlpipe(second_terminal, "doctor", folder=tmp_path)
+    while "WARN" in said.stdout and time.monotonic() < deadline:  # a reader's position is stored a moment later
+        said = mlpipe(second_terminal, "doctor", folder=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    *findings, sum_line = said.stdout.splitlines()
+    assert [line for line in findings if not line.startswith("OK    ")] == []
+    assert sum_line == f"{len(findings)} checks: 0 failed, 0 to look at."
+    assert len(findings) > 30, "broker, 16 topics, 7 readers, warehouse, API, webserver, daemons, 8 sensors"
+    assert list(tmp_path.iterdir()) == []
