@@ -3,7 +3,7 @@
 import click
 from pydantic import ValidationError
 
-from mlpipe_dagster.commands import demo, doctor, inbox, intervene, pipeline, role, up, upload
+from mlpipe_dagster.commands import demo, dlq, doctor, inbox, intervene, pipeline, role, up, upload
 from mlpipe_dagster.errors import MlpipeError
 
 COMMANDS = (
@@ -17,6 +17,7 @@ COMMANDS = (
     intervene.cancel,
     intervene.retry,
     role.role,
+    dlq.dlq,
     doctor.doctor,
 )
 

@@ -13,6 +13,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning, module="mlpipe_dagste
 logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 from mlpipe_dagster.defs.assets import ASSETS  # noqa: E402 - the warnings are raised by these imports
+from mlpipe_dagster.defs.dead_letter_job import dead_letter_job  # noqa: E402
 from mlpipe_dagster.defs.jobs import STAGE_JOBS  # noqa: E402
 from mlpipe_dagster.defs.resources import KafkaResource, StagesResource, WarehouseResource  # noqa: E402
 from mlpipe_dagster.defs.sensors import SENSORS  # noqa: E402
@@ -23,7 +24,7 @@ def assemble(stages: StagesResource) -> dg.Definitions:
     """Everything Dagster loads, with the stages' work done by these functions."""
     return dg.Definitions(
         assets=ASSETS,
-        jobs=list(STAGE_JOBS.values()),
+        jobs=[*STAGE_JOBS.values(), dead_letter_job],
         sensors=[*SENSORS, sweep],
         resources={"warehouse": WarehouseResource(), "kafka": KafkaResource(), "stages": stages},
         executor=dg.in_process_executor,

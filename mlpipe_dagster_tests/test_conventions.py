@@ -38,6 +38,7 @@ def test_names_of_what_people_see_in_dagster() -> None:
         "bias_report_job",
         "model_job",
         "xai_report_job",
+        "dead_letters",
     }
     assert {check.name for check in repository.asset_graph.asset_check_keys} == {
         "no_duplicate_rows",

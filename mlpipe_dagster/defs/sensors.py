@@ -147,9 +147,8 @@ def _remember(
         return
     with warehouse.transaction() as session:
         positions.remember(session, topic, cursor.topic_id, cursor.offsets, idle)
-    if group and (known is None or known[0] != text):
-        mirror(kafka.connection, group, topic, cursor.offsets)
-    _positions_known[topic] = (text, idle)
+    shown = not group or bool(known and known[0] == text) or mirror(kafka.connection, group, topic, cursor.offsets)
+    _positions_known[topic] = (text if shown else None, idle)  # where Kafka refused, the next tick tries again
 
 
 SENSORS = [build_sensor(contract) for contract in PIPELINE_EVENTS]

@@ -23,6 +23,7 @@ from mlpipe_dagster.settings import Settings, settings
 BOOTSTRAP_SECONDS = 2.0
 REQUEST_SECONDS = 2.5
 RECONNECT_SECONDS = 0.5
+EMBEDDED_CLUSTER = "mlpipe-"  # how the cluster ids of embedded brokers begin
 KNOCK_SECONDS = 1.0
 HUNG_UP = "the broker hung up, as it does where it does not accept the user, the password or the token"
 RETRY_SECONDS = 0.02  # a producer spends it on every topic it has not met yet
@@ -171,6 +172,11 @@ class BrokerAdmin:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def is_embedded(admin: BrokerAdmin) -> bool:
+    """Whether the broker that answers is an embedded one, of this home or another. Raises BrokerUnavailable."""
+    return str(admin.ask(lambda client: client.describe_cluster()["cluster_id"])).startswith(EMBEDDED_CLUSTER)
 
 
 def reachable(connection: Connection, timeout: float = 2.0) -> bool:

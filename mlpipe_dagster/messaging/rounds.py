@@ -11,7 +11,7 @@ from itertools import zip_longest
 from kafka import TopicPartition
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection
+from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, is_embedded
 from mlpipe_dagster.messaging.forks import keep_untouched, start_over_in_children
 from mlpipe_dagster.messaging.log_consumer import Fetched, LogConsumer
 from mlpipe_dagster.messaging.records import Record
@@ -38,6 +38,7 @@ class Rounds:
         self._consumer: LogConsumer | None = None
         self._ids: dict[str, str] = {}
         self._checked_at = 0.0
+        self._embedded: bool | None = None
 
     def round(self, tickets: Mapping[str, Ticket]) -> None:
         """Look at the topics, poll once, and settle the tickets that are over. Raises KafkaError and MlpipeError."""
@@ -135,15 +136,17 @@ class Rounds:
         return None if end is None else end - (ticket.offsets[partition] if behind is None else behind)
 
     def _restarted_short_log(self, ticket: Ticket, consumer: LogConsumer) -> bool:
-        """Notice a position behind the end of the log, where the embedded broker stays silent (Kafka says so itself).
+        """Notice a position behind the end of the log, where the embedded broker stays silent.
 
-        The end may be known from an earlier fetch, hence a new consumer; and right after an election Kafka may report
-        one that is too low, hence the wait.
+        Kafka says so itself, and after an election reports for seconds an end that is too low: there we just wait. The
+        end may be known from an earlier fetch, hence a new consumer.
         """
         short = {p for p in ticket.offsets if (self._left(ticket, consumer, p) or 0) < 0}
         now = time.monotonic()
         if not short:
             ticket.short_since = None
+        elif not self._is_embedded():
+            return False
         elif consumer.opened_at < ticket.begun_at:
             self.distrusted = True
         elif ticket.short_since is None:
@@ -153,8 +156,14 @@ class Rounds:
                 ticket.move(consumer.restart(ticket.topic, partition, ticket.offsets[partition]))
         return bool(short)
 
+    def _is_embedded(self) -> bool:
+        if self._embedded is None:
+            self._embedded = is_embedded(self._admin)
+        return self._embedded
+
     def reopen(self) -> None:
         """Drop the consumer; the next round opens another."""
+        self._embedded = None
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()

@@ -13,12 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, reachable, trouble
+from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, is_embedded, reachable, trouble
 from mlpipe_dagster.messaging.embedded import HOST, free_port
 from mlpipe_dagster.settings import Settings
 
 LOCATION = "mlpipe_dagster"
-EMBEDDED_CLUSTER = "mlpipe-"  # how messaging/embedded.py names its clusters
 DEFAULT_KAFKA_PORT = 9092
 DEFAULT_DAGSTER_PORT = 3000
 DEFAULT_CODE_PORT = 4266
@@ -143,12 +142,11 @@ def _is_a_kafka_of_its_own(connection: Connection) -> bool:
         return False
     admin = BrokerAdmin(connection)
     try:
-        cluster = admin.ask(lambda client: client.describe_cluster()["cluster_id"])
+        return not is_embedded(admin)
     except BrokerUnavailable:
         return False
     finally:
         admin.close()
-    return not str(cluster).startswith(EMBEDDED_CLUSTER)
 
 
 def _choose_port(who: str, wanted: int, say: Say) -> int:

@@ -22,7 +22,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
 LEADERBOARD_ROWS = 10
-SIMPLE_METHODS = {"linear": "a linear model", "constant": "always the same answer"}
+SIMPLE_METHODS = {"linear": "a plain linear model", "constant": "the same answer for every row"}
 
 
 def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
@@ -128,17 +128,21 @@ def _result(model: TrainedModel) -> str:
         else f"it is right for {value}"
     )
     rows = f"On {len(model.test_rows):,} test rows it had never seen"
-    return f"{model.algorithm} predicts “{model.spec.target}”. {rows}, {quality}; the 95% interval is {ends}."
+    return (
+        f"The model ({model.algorithm}) predicts “{model.spec.target}”. {rows}, {quality}; the 95% interval is {ends}."
+    )
 
 
 def _verdict(model: TrainedModel) -> str:
     """Whether the model is worth more than a simple method, for somebody who meets the question for the first time."""
     rival = SIMPLE_METHODS.get(model.baseline_algorithm, model.baseline_algorithm)
-    reached = f"{rival}, reaches {percent_text(model.baseline_score.value)}"
+    reached = f"the best of them, {rival}, reaches {percent_text(model.baseline_score.value)}"
     if model.beats_baseline:
-        return f"The model beats the simple methods it was compared with (by {model.loss_name}); the best, {reached}."
+        near = model.test_score.low <= model.baseline_score.value
+        close = " The two are close: on other rows the order could change." if near else ""
+        return f"Judged by {model.loss_name}, it does better than simple methods; {reached}.{close}"
     return (
-        f"The model is not clearly better than simple methods; the best, {reached}. "
+        f"It is not clearly better than simple methods; {reached}. "
         "This is common when there are few rows, when the columns say little about the target, or when the time was "
         "short. Read the explanation as what this model learned, and do not decide about single cases with it."
     )

@@ -43,6 +43,7 @@ from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
 from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow, OutboxRow, Question
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
 
+DEAD_LETTER = "dead letter"
 NEXT_STAGE: dict[type[Event], Stage] = {BiasReported: Stage.AUTOML, ModelUploaded: Stage.XAI}
 
 
@@ -59,8 +60,12 @@ class Basis:
 
 def decide_record(session: Session, warehouse: Warehouse, arrived: Arrived) -> str | None:
     """Decide on a warehouse event that arrived from Kafka; None when it was decided before."""
-    if session.get(Decision, arrived.cause) is not None:
+    known = session.get(Decision, arrived.cause)
+    if known is not None and known.outcome != DEAD_LETTER:
         return None
+    if known is not None:  # it was mended and sent to its topic again
+        session.delete(known)
+        session.flush()
     owner = arrived.owner(session)
     version = _version(session, owner)
     basis = Basis(
@@ -227,7 +232,7 @@ def note_dead_letter(session: Session, cause: str, topic: str, coordinates: str,
         "coordinates": coordinates,
         "user_id": "",
         "dataset_id": "",
-        "outcome": "dead letter",
+        "outcome": DEAD_LETTER,
         "detail": detail,
         "created_at": clock.now(),
     }

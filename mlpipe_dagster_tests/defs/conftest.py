@@ -14,6 +14,7 @@ from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster_tests.brokers import new_prefix, real_kafka, some_port, topic_variables
 from mlpipe_dagster_tests.defs.flow import Flow
+from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 from mlpipe_dagster_tests.tools.apache_kafka.kafka import Cluster, Node
 
 
@@ -43,6 +44,8 @@ def own_broker(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 @contextmanager
 def _own_broker(folder: Path) -> Iterator[EmbeddedBroker | Node]:
     if real_kafka():
+        if obstacle := why_not():
+            pytest.skip(obstacle)
         with Cluster(folder / "kafka") as cluster:
             yield cluster.nodes[0]
     else:

@@ -9,9 +9,13 @@ from kafka import KafkaConsumer
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster_tests.brokers import REAL_KAFKA, called, real_kafka
 from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger
+from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 from mlpipe_dagster_tests.tools.apache_kafka.lag import Lag, lags
 
-pytestmark = pytest.mark.skipif(not real_kafka(), reason=f"the tool needs a real Kafka: {REAL_KAFKA}=host:port")
+pytestmark = [
+    pytest.mark.skipif(not real_kafka(), reason=f"the tool needs a real Kafka: {REAL_KAFKA}=host:port"),
+    pytest.mark.skipif(bool(real_kafka() and why_not()), reason="the tool needs the jars of Apache Kafka"),
+]
 
 
 def shown(broker: str, topic: str, group: str) -> Lag | None:
@@ -49,3 +53,5 @@ def test_a_living_foreign_member_keeps_the_group_and_disturbs_nothing(
         assert shown(broker, "dataset-events", "agentic-core-dataset-consumer") is None, "nothing committed by us"
     finally:
         member.close()
+    flow.tick("dataset_events")
+    assert shown(broker, "dataset-events", "agentic-core-dataset-consumer") == Lag(1, 1, 0), "once it is gone"

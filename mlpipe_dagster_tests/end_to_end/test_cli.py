@@ -21,7 +21,7 @@ STAGES = ("dataset", "bias", "automl", "xai")
 
 @pytest.fixture(scope="module")
 def second_terminal(platform: Outside) -> dict[str, str]:
-    """The environment of somebody who pasted the line that `mlpipe up` printed, and has set what it was started with."""
+    """The environment of somebody who has set what `mlpipe up` was started with, and pasted the line it printed."""
     said = (platform.home.parent / "up.log").read_text()
     (exports,) = re.findall(r"Workers and other terminals need:\n  export (.+)", said)
     printed = dict(pair.split("=", 1) for pair in exports.split())
@@ -74,10 +74,9 @@ def test_watching_a_table_that_cannot_be_used_ends_with_the_reason(
 
 
 def test_an_unknown_pipeline_is_one_sentence(second_terminal: dict[str, str]) -> None:
-    for command in ("status", "watch"):
-        said = mlpipe(second_terminal, command, "no-such-dataset")
-        assert (said.returncode, said.stdout) == (1, "")
-        assert re.fullmatch(r"mlpipe: .*no-such-dataset.*\n", said.stderr)
+    said = mlpipe(second_terminal, "watch", "no-such-dataset")
+    assert (said.returncode, said.stdout) == (1, "")
+    assert re.fullmatch(r"mlpipe: .*no-such-dataset.*\n", said.stderr)
 
 
 def test_an_upload_that_the_api_refuses_is_one_sentence(second_terminal: dict[str, str], table: Path) -> None:
@@ -104,18 +103,28 @@ def test_status_and_watch_of_a_pipeline_that_is_done(
     status = mlpipe(second_terminal, "status", dataset_id)
     assert (status.returncode, status.stderr) == (0, "")
     assert f"{dataset_id} v1 of ada: done" in status.stdout
-    assert [line.split()[:2] for line in status.stdout.splitlines() if line.startswith(STAGES)] == [
-        [stage, "done"] for stage in STAGES
-    ]
+    rows = [line.split() for line in status.stdout.splitlines()]
+    assert [row[:2] for row in rows if row and row[0] in STAGES] == [[stage, "done"] for stage in STAGES]
     assert re.findall(r"^  (\S+) +\S+/0/\d+$", status.stdout, re.MULTILINE) == [
         "dataset.uploaded", "bias-trigger.reported", "bias.reported", "automl-trigger.reported", "model.uploaded",
         "xai-trigger.reported", "xai.reported", "xai.reported",
     ]  # fmt: skip
-    began = time.monotonic()
     watch = mlpipe(second_terminal, "watch", dataset_id, *USER)
     assert (watch.returncode, watch.stderr) == (0, "")
     assert "Explanation of the model" in watch.stdout
-    assert time.monotonic() - began < 60, "nothing is left to wait for"
+
+
+def test_the_doctor_finds_everything_well(second_terminal: dict[str, str], tmp_path: Path) -> None:
+    deadline = time.monotonic() + 90
+    said = mlpipe(second_terminal, "doctor", folder=tmp_path)
+    while "WARN" in said.stdout and time.monotonic() < deadline:  # a reader's position is stored a moment later
+        said = mlpipe(second_terminal, "doctor", folder=tmp_path)
+    assert (said.returncode, said.stderr) == (0, "")
+    *findings, sum_line = said.stdout.splitlines()
+    assert [line for line in findings if not line.startswith("OK    ")] == []
+    assert sum_line == f"{len(findings)} checks: 0 failed, 0 to look at."
+    assert len(findings) > 30, "broker, 16 topics, 7 readers, warehouse, API, webserver, daemons, 8 sensors"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_question_is_asked_refused_a_wrong_answer_and_answered(
@@ -137,23 +146,8 @@ def test_a_question_is_asked_refused_a_wrong_answer_and_answered(
     assert wrong.returncode == 1 and "target_column_name" in wrong.stderr, wrong
     right = mlpipe(second_terminal, "answer", question_id, "target_column_name=hours", "task_type=regression")
     assert (right.returncode, right.stderr) == (0, ""), right
-    watch = mlpipe(second_terminal, "watch", dataset_id, *USER)
-    assert watch.returncode == 0 and f"{dataset_id} v1 of ada: done" in watch.stdout, watch
     assert question_id not in mlpipe(second_terminal, "inbox", *USER).stdout
-    platform.poll()
-    platform.wait(lambda: platform.records("automl-trigger-events", dataset_id), 20, "the trigger of the training")
-    trigger = platform.records("automl-trigger-events", dataset_id)[0].value
+    trigger = platform.wait(
+        lambda: platform.records("bias-trigger-events", dataset_id), 120, "the pipeline goes on with the answer"
+    )[0].value
     assert (trigger["target_column_name"], trigger["task_type"]) == ("hours", "regression")
-
-
-def test_the_doctor_finds_everything_well(second_terminal: dict[str, str], tmp_path: Path) -> None:
-    deadline = time.monotonic() + 90
-    said = mlpipe(second_terminal, "doctor", folder=tmp_path)
-    while "WARN" in said.stdout and time.monotonic() < deadline:  # a reader's position is stored a moment later
-        said = mlpipe(second_terminal, "doctor", folder=tmp_path)
-    assert (said.returncode, said.stderr) == (0, "")
-    *findings, sum_line = said.stdout.splitlines()
-    assert [line for line in findings if not line.startswith("OK    ")] == []
-    assert sum_line == f"{len(findings)} checks: 0 failed, 0 to look at."
-    assert len(findings) > 30, "broker, 16 topics, 7 readers, warehouse, API, webserver, daemons, 8 sensors"
-    assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ SENSORS = {
     "xai_trigger_events", "xai_events", "sweep",
 }  # fmt: skip
 REACHED = ("dataset-events", "bias-trigger-events", "bias-events", "automl-trigger-events")
-# Without a filter Dagster looks for ticks under the address of the code server, new with every start: it finds none then.
+# Without a filter Dagster looks for ticks under the address of the code server, which is new with every start.
 QUERY = """query($began: Float!) {
   sensorsOrError(repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "mlpipe_dagster"}) {
     ... on Sensors { results { name sensorState {

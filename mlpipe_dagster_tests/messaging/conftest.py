@@ -1,6 +1,9 @@
 """A broker for the tests, embedded or real (brokers.py), and topics of their own on it."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +17,7 @@ from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster_tests.brokers import REAL_KAFKA, real_kafka, some_port
+from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 
 SMALL_LIMIT = 200_000
 
@@ -35,6 +39,14 @@ def real_kafka_only() -> None:
     """Skips what the embedded broker cannot do: delete records, refuse a topic."""
     if not real_kafka():
         pytest.skip(f"the embedded broker cannot do this; needs {REAL_KAFKA}=host:port")
+
+
+@pytest.fixture(scope="session")
+def jars(real_kafka_only: None) -> None:
+    """Skips where no Apache Kafka of a test's own can be started."""
+    obstacle = why_not()
+    if obstacle:
+        pytest.skip(obstacle)
 
 
 @pytest.fixture
@@ -79,6 +91,17 @@ def reader(broker: Connection) -> Iterator[SharedReader]:
     reader = SharedReader(broker)
     yield reader
     reader.close()
+
+
+@contextmanager
+def frozen(broker: EmbeddedBroker) -> Iterator[None]:
+    """The broker's process stands still, every thread of it: the signal alone returns earlier than that."""
+    broker.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, broker.process.pid, os.WSTOPPED)
+    try:
+        yield
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
 
 
 def messages(topic: str, *values: str) -> list[OutboundMessage]:

@@ -1,6 +1,5 @@
 """The embedded broker: up when it answers, honest about a port that is taken, gone when stopped."""
 
-import signal
 import socket
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.connection import Connection, reachable
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
 from mlpipe_dagster_tests.brokers import some_port
+from mlpipe_dagster_tests.messaging.conftest import frozen
 
 
 def test_a_second_broker_on_the_port_is_noticed(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
@@ -30,11 +30,8 @@ def test_another_program_on_the_port_is_noticed() -> None:
 
 
 def test_an_open_port_that_does_not_answer_is_not_reachable(own_broker: EmbeddedBroker) -> None:
-    own_broker.process.send_signal(signal.SIGSTOP)
-    try:
+    with frozen(own_broker):
         assert not reachable(Connection(own_broker.address), timeout=0.3)
-    finally:
-        own_broker.process.send_signal(signal.SIGCONT)
 
 
 def test_stopping_ends_the_process_and_can_be_repeated(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Publishing: one outcome a message, in order, whatever the broker does."""
 
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -16,7 +15,7 @@ from mlpipe_dagster.messaging.publisher import Publisher
 from mlpipe_dagster.messaging.reader import Cursor, SharedReader
 from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
 from mlpipe_dagster.messaging.topics import TopicMissing, create_topics, topic_ids
-from mlpipe_dagster_tests.messaging.conftest import messages, publish
+from mlpipe_dagster_tests.messaging.conftest import frozen, messages, publish
 
 
 def test_a_broker_that_cannot_be_asked_raises() -> None:
@@ -119,14 +118,10 @@ def test_a_broker_that_freezes(own_broker: EmbeddedBroker) -> None:
     create_topics(connection, ["t"])
     publisher = Publisher(connection)
     publish(publisher, "t", "1")
-    own_broker.process.send_signal(signal.SIGSTOP)
-    try:
-        with pytest.raises(BrokerUnavailable, match=own_broker.address):
-            for outcome in publisher.publish(messages("t", "2")):
-                assert isinstance(outcome, BrokerUnavailable)
-                raise outcome
-    finally:
-        own_broker.process.send_signal(signal.SIGCONT)
+    with frozen(own_broker), pytest.raises(BrokerUnavailable, match=own_broker.address):
+        for outcome in publisher.publish(messages("t", "2")):
+            assert isinstance(outcome, BrokerUnavailable)
+            raise outcome
     publish(publisher, "t", "3")
     publisher.close()
 

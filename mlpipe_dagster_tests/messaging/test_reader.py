@@ -1,6 +1,5 @@
 """Reading at cursors: records as soon as there are any, verified silence, or an error; nothing lost without a word."""
 
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from mlpipe_dagster.messaging.reader import Batch, Cursor, SharedReader, TakenOv
 from mlpipe_dagster.messaging.records import OutboundMessage
 from mlpipe_dagster.messaging.topics import TopicMissing, create_topics, topic_ids
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster_tests.messaging.conftest import publish
+from mlpipe_dagster_tests.messaging.conftest import frozen, publish
 
 
 def values(batch: Batch) -> list[bytes | None]:
@@ -77,12 +76,8 @@ def test_a_frozen_broker_is_an_error_and_no_silence(own_broker: EmbeddedBroker) 
     create_topics(connection, ["t"])
     reader = SharedReader(connection)
     cursor = reader.read("t", Cursor(), 0.1).cursor
-    own_broker.process.send_signal(signal.SIGSTOP)
-    try:
-        with pytest.raises(BrokerUnavailable, match=own_broker.address):
-            reader.read("t", cursor, 0.1)
-    finally:
-        own_broker.process.send_signal(signal.SIGCONT)
+    with frozen(own_broker), pytest.raises(BrokerUnavailable, match=own_broker.address):
+        reader.read("t", cursor, 0.1)
     assert reader.read("t", cursor, 0.1).records == ()
     reader.close()
 

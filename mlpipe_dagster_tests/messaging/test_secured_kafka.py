@@ -33,7 +33,7 @@ WHO = {"SASL_USERNAME": "ada", "SASL_PASSWORD": PASSWORD}
 
 
 @pytest.fixture(scope="module")
-def kafka(tmp_path_factory: pytest.TempPathFactory, real_kafka_only: None) -> Iterator[SecuredKafka]:
+def kafka(tmp_path_factory: pytest.TempPathFactory, jars: None) -> Iterator[SecuredKafka]:
     with secured_kafka(tmp_path_factory.mktemp("secured")) as running:
         yield running
 

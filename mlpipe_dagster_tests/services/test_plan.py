@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpipe_dagster.errors import BrokerUnavailable
+from mlpipe_dagster.errors import BrokerUnavailable, UserError
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker, free_port
 from mlpipe_dagster.services import plan as module
 from mlpipe_dagster.services.plan import (
@@ -53,6 +53,19 @@ def plan(tmp_path: Path) -> Plan:
 def test_a_given_kafka_that_does_not_answer_is_named(tmp_path: Path, taken_port: int) -> None:
     settings = Settings(MLPIPE_HOME=tmp_path, KAFKA_BOOTSTRAP_SERVERS=f"localhost:{taken_port}")
     with pytest.raises(BrokerUnavailable, match=rf"No Kafka answers at localhost:{taken_port} \(KAFKA_BOOTSTRAP"):
+        make_plan(settings, print)
+
+
+def test_a_kafka_elsewhere_is_not_spoken_to_in_plain_text_unasked(tmp_path: Path) -> None:
+    settings = Settings(MLPIPE_HOME=tmp_path, KAFKA_BOOTSTRAP_SERVERS="kafka.example.org:9092")
+    with pytest.raises(UserError, match="KAFKA_SECURITY_PROTOCOL is not set"):
+        make_plan(settings, print)
+
+
+def test_the_embedded_broker_does_not_stand_in_for_a_secured_one(tmp_path: Path) -> None:
+    nobody = {"kafka_bootstrap_servers": f"localhost:{free_port(21900)}", "kafka_security_protocol": "SSL"}
+    settings = Settings.model_construct({"home"}, **{**dict(Settings()), "home": tmp_path, **nobody})
+    with pytest.raises(BrokerUnavailable, match="embedded broker speaks plain text only"):
         make_plan(settings, print)
 
 

@@ -317,3 +317,11 @@ def test_the_events_of_a_foreign_result_are_shown_again_when_a_tick_is_repeated(
     what = scenes.arrived(event, "bias-events", ce_id=sent.ce_id, version="v1")
     first, second = take_in(warehouse, what), take_in(warehouse, what)
     assert first.foreign == second.foreign and len(first.foreign) == 1
+
+
+def test_a_dead_letter_that_was_mended_and_replayed_is_decided(warehouse: Warehouse, tmp_path: Path) -> None:
+    scenes.read_table(warehouse, tmp_path, scenes.upload(warehouse, tmp_path))
+    broken = Record("bias-events", 0, 0, scenes.EPOCH_2025_MS, b"k", b"{", (("ce_id", b"r1"),))
+    assert len(intake.take_in(warehouse, BiasReported, [broken]).dead) == 1
+    take_in(warehouse, bias_reported(warehouse, "r1"))
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1

@@ -8,12 +8,13 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
 from mlpipe_dagster.messaging.connection import Connection
@@ -147,6 +148,7 @@ class Cluster:
                 node.launch()
             for node in self.nodes:
                 node.wait(len(self.nodes))
+            self._wait_for_groups()
         except BaseException:
             self._kill()
             raise
@@ -156,6 +158,17 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._kill()
+
+    def _wait_for_groups(self) -> None:
+        """Groups have a coordinator only a while after somebody first asked for one."""
+        client = KafkaAdminClient(**Connection(self.bootstrap_servers).client_options())
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(KafkaError):
+                client.list_group_offsets({"nobody": [TopicPartition("nothing", 0)]})
+                break
+            time.sleep(0.1)
+        client.close()
 
     def _kill(self) -> None:
         """Nothing in a test's log is kept."""
