@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.launcher import WorkerStatus
 
+from mlpipe_dagster import clock
 from mlpipe_dagster.defs.jobs import ROW_TAG, STAGE_JOBS, run_request
 from mlpipe_dagster.defs.partitions import datasets
 from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
@@ -12,7 +14,7 @@ from mlpipe_dagster.messaging.topics import topic_ids
 from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse import outbox, reconcile
 from mlpipe_dagster.warehouse.pipelines import ASSETS
-from mlpipe_dagster.warehouse.reconcile import RunState, Wanted
+from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunState, Wanted
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -64,10 +66,31 @@ def run_state(instance: dg.DagsterInstance, row: LedgerRow) -> tuple[RunState, i
     runs = ([holder] if holder and holder.run_id not in {run.run_id for run in tagged} else []) + list(tagged)
     if not runs:
         return RunState.NONE, 0
-    if any(not run.is_finished for run in runs):
+    if any(_is_alive(instance, run) for run in runs):
         return RunState.ALIVE, len(runs)
-    canceled = runs[0].status is dg.DagsterRunStatus.CANCELED
-    return RunState.CANCELED if canceled else RunState.DIED, len(runs)
+    return RunState.CANCELED if _somebody_canceled(instance, runs[0]) else RunState.DIED, len(runs)
+
+
+def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """At work, or waiting for its turn. A run whose queue died with its process is said to have failed."""
+    if run.is_finished:
+        return False
+    launcher, record = instance.run_launcher, instance.get_run_record_by_id(run.run_id)
+    if run.status is not dg.DagsterRunStatus.STARTING or not launcher.supports_check_run_worker_health or not record:
+        return True
+    fresh = clock.now() - record.update_timestamp.replace(tzinfo=None) < LAUNCH_GRACE
+    if fresh or launcher.check_run_worker_health(run).status is not WorkerStatus.NOT_FOUND:
+        return True
+    instance.report_run_failed(run, "Nothing that runs or will run this is left.")
+    return False
+
+
+def _somebody_canceled(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Cancelled on purpose. A run that was interrupted when the services stopped is canceled, too, and asked nobody."""
+    if run.status is not dg.DagsterRunStatus.CANCELED:
+        return False
+    asked = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_CANCELING, limit=1)
+    return bool(asked.records)
 
 
 def _mend_events(store: Warehouse, kafka: KafkaResource) -> Iterator[str]:

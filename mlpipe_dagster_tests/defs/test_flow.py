@@ -345,16 +345,24 @@ def test_a_run_that_dies_is_asked_for_again_and_given_up_in_words(flow: Flow, sm
     assert state(flow, "small")["status"] == "failed"
 
 
-def test_a_cancelled_run_cancels_its_pipeline(flow: Flow, small_table: Path) -> None:
+@pytest.mark.parametrize(("somebody_asked", "status"), [(True, "cancelled"), (False, "running")])
+def test_a_cancelled_run_cancels_its_pipeline_and_an_interrupted_one_is_asked_for_again(
+    flow: Flow, small_table: Path, somebody_asked: bool, status: str
+) -> None:
     flow.upload(small_table, "small")
     result = flow.tick("dataset_events", advance=False)
     assert isinstance(result, dg.SensorResult) and result.run_requests
-    flow.instance.create_run_for_job(
-        defs.resolve_job_def("dataset_job"), tags=dict(result.run_requests[0].tags), status=dg.DagsterRunStatus.CANCELED
+    run = flow.instance.create_run_for_job(
+        defs.resolve_job_def("dataset_job"), tags=dict(result.run_requests[0].tags), status=dg.DagsterRunStatus.STARTED
     )
+    if somebody_asked:
+        flow.instance.report_run_canceling(run)
+    flow.instance.report_run_canceled(run)
     age(flow, "dataset")
-    flow.tick("sweep")
-    assert state(flow, "small")["status"] == "cancelled"
+    again = flow.tick("sweep")
+    assert isinstance(again, dg.SensorResult)
+    assert bool(again.run_requests) is not somebody_asked
+    assert state(flow, "small")["status"] == status
 
 
 def test_materialize_all_in_the_ui_runs_each_stage_once_and_starts_nothing(flow: Flow, small_table: Path) -> None:

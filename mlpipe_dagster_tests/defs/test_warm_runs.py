@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher import LaunchRunContext, RunLauncher, WorkerStatus
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 
+from mlpipe_dagster.defs import sweep
 from mlpipe_dagster.defs.warm_runs import wire
 from mlpipe_dagster.defs.warm_runs.launcher import WarmRunLauncher
 from mlpipe_dagster_tests.defs.warm_definitions import defs
@@ -104,6 +106,27 @@ def test_a_run_whose_process_is_gone_is_a_failure_at_once(instance: dg.DagsterIn
     wait(instance, run, S.FAILURE, seconds=20)
     assert any("killed by signal" in entry.message for entry in instance.all_logs(run.run_id))
     assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+
+
+def test_a_run_that_waited_in_a_dead_zygote_is_said_to_have_failed(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = [start(instance, "sleep_job") for _ in range(2)]
+    for run in working:
+        wait(instance, run, S.STARTED)
+    waiting = start(instance, "end_job")
+    assert sweep._is_alive(instance, waiting)
+    (path,) = wire.all_sockets(instance.root_directory)
+    pids = [wire.ask(path, op="health", run_id=run.run_id)["pid"] for run in working]
+    zygote = wire.ask(path, op="ping")["pid"]
+    os.kill(zygote, signal.SIGKILL)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    path.unlink()
+    assert sweep._is_alive(instance, waiting), "it may have been launched just now"
+    monkeypatch.setattr(sweep, "LAUNCH_GRACE", timedelta(0))
+    assert not sweep._is_alive(instance, waiting)
+    wait(instance, waiting, S.FAILURE)
 
 
 class Cold(RunLauncher):

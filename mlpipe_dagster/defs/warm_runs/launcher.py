@@ -16,6 +16,7 @@ import dagster as dg
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.events import EngineEventData
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.storage.tags import GRPC_INFO_TAG
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
@@ -175,6 +176,8 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Whether the run's process lives."""
+        if GRPC_INFO_TAG in run.tags:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "it was started cold: the code server watches it")
         answer = self._ask_all("health", run.run_id, "state")
         if answer is None:
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "no warm process knows this run")

@@ -67,6 +67,7 @@ class Zygote:
         for end in (woken, waker):
             end.setblocking(False)
         signal.set_wakeup_fd(waker.fileno())
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a child's end wakes the selector
         self._inherited = (listener, woken, waker)
         with selectors.DefaultSelector() as selector:
@@ -112,7 +113,12 @@ class Zygote:
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         match request["op"]:
             case "ping":
-                return {"fingerprint": self.fingerprint, "working": len(self.children), "waiting": len(self.waiting)}
+                return {
+                    "fingerprint": self.fingerprint,
+                    "pid": os.getpid(),
+                    "working": len(self.children),
+                    "waiting": len(self.waiting),
+                }
             case "run" if self.draining:
                 return {"accepted": False}
             case "run":
