@@ -3,6 +3,8 @@
 #   make up             the platform until Ctrl-C
 #   make test           the tests (ARGS=path/to/test.py chooses)
 #   make check          format, lint, types, and what Dagster loads
+#   make test-kafka     the messaging, flow and end-to-end tests on a real Apache Kafka (needs Java and Maven)
+#   make docs           docs/configuration.md from the settings
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
 
@@ -11,7 +13,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile
 
-.PHONY: demo up test check lock clean
+.PHONY: demo up test check docs lock clean
 
 demo: .venv/.runtime
 	$(BIN)/mlpipe demo $(ARGS)
@@ -69,6 +71,9 @@ define compile
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
 endef
 
+docs: .venv/.runtime
+	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md
+
 lock:
 	uv pip compile setup.py --universal --python-version 3.11 --generate-hashes --no-header --quiet \
 		--output-file requirements.lock
@@ -78,3 +83,5 @@ lock:
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find mlpipe_dagster mlpipe_dagster_tests -name __pycache__ -prune -exec rm -rf {} +
+
+include mlpipe_dagster_tests/kafka.mk

@@ -21,7 +21,7 @@ from mlpipe_dagster.events import (
     XaiTrigger,
 )
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import ReportType, Stage
+from mlpipe_dagster.vocabulary import ReportType, Stage, published_task
 
 REPORT_NAMES = {ReportType.MODEL: "model", ReportType.DATA: "data"}
 
@@ -165,7 +165,9 @@ def _after_bias(event: Event, known: Known) -> Outcome:
     reported, choices = cast(BiasReported, event), known.choices
     budget = choices.time_budget if choices else known.wishes.time_budget or known.defaults.time_budget or "60"
     target = reported.target_column_name or (choices.target if choices else None)
-    task = reported.task_type or (choices.task.published if choices and choices.target == target else None)
+    task = published_task(reported.task_type) or (
+        choices.task.published if choices and choices.target == target else None
+    )
     return Trigger(
         AutomlTrigger(
             dataset_id=reported.dataset_id,

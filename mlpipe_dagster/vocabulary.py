@@ -82,8 +82,18 @@ def parse_task(text: str) -> TaskKind | None:
     raise TaskError(f"The task type “{text}” is not supported. Use one of: {known}.")
 
 
+def published_task(text: str | None) -> str | None:
+    """`classification` or `regression` for any word we know; what we do not know stays as it was said."""
+    try:
+        kind = parse_task(text) if text else None
+    except TaskError:
+        return text
+    return kind.published if kind else text and "classification"
+
+
 _BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.IGNORECASE)
 _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+LONGEST_BUDGET_SECONDS = 7 * 24 * 3600.0
 
 
 def parse_time_budget(text: str, bare_number_unit: str = "seconds") -> float:
@@ -92,7 +102,7 @@ def parse_time_budget(text: str, bare_number_unit: str = "seconds") -> float:
     Raises
     ------
     BudgetError
-        `text` is not a positive duration.
+        `text` is not a positive duration, or longer than seven days.
     """
     match = _BUDGET.fullmatch(text)
     seconds = 0.0
@@ -100,5 +110,7 @@ def parse_time_budget(text: str, bare_number_unit: str = "seconds") -> float:
         unit = match[2].lower() or bare_number_unit[0]
         seconds = float(match[1]) * _UNIT_SECONDS[unit]
     if seconds <= 0:
-        raise BudgetError(f"The time budget “{text}” is not a positive duration. Write 60 or 60s, 10m, 1h.")
+        raise BudgetError(f"The time budget “{text[:40]}” is not a positive duration. Write 60 or 60s, 10m, 1h.")
+    if seconds > LONGEST_BUDGET_SECONDS:
+        raise BudgetError(f"The time budget “{text[:40]}” is longer than 7 days. Choose a shorter one.")
     return seconds

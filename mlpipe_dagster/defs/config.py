@@ -1,7 +1,7 @@
 """Run config of the four assets: the trigger's payload as described scalars, every field with a default.
 
-A person who materializes in the UI needs to fill in nothing: what is empty is taken from the warehouse. Nulls never
-appear in run config that sensors make (`run_config` leaves them out).
+A person who materializes in the UI needs to fill in nothing: what is empty is taken from the warehouse. Their fields
+default to "", since Dagster's form shows only those. Nulls never appear in run config that sensors make.
 """
 
 from typing import Any
@@ -15,9 +15,9 @@ from mlpipe_dagster.warehouse.schema import LedgerRow
 class StageConfig(dg.Config):
     """What every stage is told."""
 
-    cause: str = Field("", description="The event that asked for this work. Leave it empty: then you did.")
+    cause: str | None = Field(None, description="The event that asked for this work. Leave it empty: then you did.")
     version: str = Field("", description="Version of the dataset, such as v2. Empty: the latest.")
-    correlation_id: str = Field("", description="Follows one upload through the pipeline. Leave it empty.")
+    correlation_id: str | None = Field(None, description="Follows one upload through the pipeline. Leave it empty.")
     continue_pipeline: bool = Field(
         False, description="true: the next stages follow with this result, as after an upload. false: only this one."
     )
@@ -25,7 +25,7 @@ class StageConfig(dg.Config):
     def payload(self) -> dict[str, Any]:
         """The trigger's own fields, without those left empty."""
         common = StageConfig.model_fields.keys()
-        return {name: value for name, value in self.model_dump().items() if name not in common and value is not None}
+        return {name: value for name, value in self.model_dump().items() if name not in common and value}
 
 
 class DatasetConfig(StageConfig):
@@ -35,31 +35,27 @@ class DatasetConfig(StageConfig):
 class BiasReportConfig(StageConfig):
     """What the bias report is about."""
 
-    target_column_name: str | None = Field(
-        None,
+    target_column_name: str = Field(
+        "",
         description="Column to predict, such as income, spelt as in the table. Empty: as chosen before, else inferred.",
     )
-    task_type: str | None = Field(
-        None, description="classification, binary, multiclass or regression. Empty: inferred from the target."
+    task_type: str = Field(
+        "", description="classification, binary, multiclass or regression. Empty: inferred from the target."
     )
 
 
 class ModelConfig(BiasReportConfig):
     """What to train, and for how long."""
 
-    time_budget: str | None = Field(
-        None, description="How long to train: 60s, 10m or 1h; more than 0. Empty: the default."
-    )
+    time_budget: str = Field("", description="How long to train: 60s, 10m or 1h; more than 0. Empty: the default.")
 
 
 class XaiReportConfig(StageConfig):
     """What to explain, and to whom."""
 
-    model_id: str | None = Field(
-        None, description="Model to explain, such as automl_sales. Empty: the newest of this dataset."
-    )
-    model_version: str | None = Field(None, description="Version of that model, such as v1. Empty: the latest.")
-    level: str | None = Field(None, description="For whom: beginner, intermediate or expert. Empty: as chosen before.")
+    model_id: str = Field("", description="Model to explain, such as automl_sales. Empty: the newest of this dataset.")
+    model_version: str = Field("", description="Version of that model, such as v1. Empty: the latest.")
+    level: str = Field("", description="For whom: beginner, intermediate or expert. Empty: as chosen before.")
 
     def payload(self) -> dict[str, Any]:
         """As the trigger names its fields: its `version` is the model's."""

@@ -36,8 +36,11 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
         reconcile.recheck_unknown(session, store)
         reconcile.take_over(session, store)
         reconcile.end_overdue(session, store)
-    notes = [*_terminate_superseded(store, instance), *_mend_events(store, kafka)]
-    wanted = _rows_to_run(store, instance)  # last: what is asked for here is lost when the tick fails after it
+    notes = list(_terminate_superseded(store, instance))
+    wanted = _rows_to_run(
+        store, instance
+    )  # late: what is asked for here has to wait again when the tick fails after it
+    notes += _mend_events(store, kafka)  # also what the rows that ended just now have to say
     requests = [run_request(item.row, item.run_key) for item in wanted]
     keys = dict.fromkeys(item.row.partition_key for item in wanted)
     new = [key for key in keys if not instance.has_dynamic_partition(datasets.name or "", key)]

@@ -24,7 +24,7 @@ from mlpipe_dagster.events import (
     XaiReported,
 )
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind
+from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, published_task
 from mlpipe_dagster.warehouse import answers, datasets, decisions, ledger, outbox
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
@@ -194,7 +194,7 @@ def _store_bias_report(
         timestamp=clock.iso(now),
         has_transformation_report=_has_transformation(session, owner),
         target_column_name=target,
-        task_type=task,
+        task_type=published_task(task),
     )
     _announce(session, warehouse, event, origin)
     return row

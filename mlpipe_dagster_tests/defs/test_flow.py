@@ -197,6 +197,16 @@ def test_a_wish_that_cannot_be_met_says_what_to_do(
     assert (event["error_type"], words in event["error_message"]) == (error_type, True), event
 
 
+@pytest.mark.parametrize(("target", "words"), [("same", "only one value"), ("empty", "empty in every row")])
+def test_a_target_that_holds_nothing_to_predict_is_told(flow: Flow, tmp_path: Path, target: str, words: str) -> None:
+    file = tmp_path / "flat.csv"
+    file.write_text("hours,same,empty\n" + "\n".join(f"{hours},7," for hours in range(60)) + "\n")
+    flow.upload(file, "flat", target_column_name=target)
+    flow.turn()
+    (event,) = failed()
+    assert (event["error_type"], words in event["error_message"]) == ("bad_target", True), event
+
+
 def test_a_second_upload_while_the_first_is_in_flight(flow: Flow, small_table: Path) -> None:
     flow.upload(small_table, "small")
     flow.tick("dataset_events")

@@ -44,6 +44,7 @@ class Traffic:
     acknowledged: list[tuple[bytes, int]] = field(default_factory=list)
     read: list[tuple[bytes, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    last_trouble: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
     def publish(self) -> None:
@@ -71,7 +72,8 @@ class Traffic:
         while not self.stop.is_set() or set(self.acknowledged) - set(self.read):
             try:
                 batch = reader.read(TOPIC, cursor, 0.5)
-            except BrokerUnavailable:
+            except BrokerUnavailable as error:
+                self.last_trouble = str(error)
                 continue
             self.notes += batch.notes
             cursor = batch.cursor
@@ -82,7 +84,8 @@ class Traffic:
         """Until so many further records were both acknowledged and read."""
         goal, deadline = min(len(self.acknowledged), len(self.read)) + more, time.monotonic() + GIVE_UP_SECONDS
         while min(len(self.acknowledged), len(self.read)) < goal:
-            assert time.monotonic() < deadline, f"stuck at {len(self.acknowledged)} sent, {len(self.read)} read"
+            stuck = f"stuck at {len(self.acknowledged)} sent, {len(self.read)} read; reader: {self.last_trouble}"
+            assert time.monotonic() < deadline, stuck
             time.sleep(0.1)
 
 

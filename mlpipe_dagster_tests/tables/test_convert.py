@@ -290,13 +290,13 @@ def test_one_column(convert: Convert) -> None:
     assert convert(b"n\n1\n\n2\n")[1] == [{"n": 1}, {"n": 2}]
 
 
-@pytest.mark.parametrize("width", [1_100])
+@pytest.mark.parametrize("width", [2_000])
 def test_wide_tables(convert: Convert, width: int) -> None:
     header = ",".join(f"c{i}" for i in range(width))
     row = ",".join(str(i) for i in range(width))
     found, rows = convert(f"{header}\n{row}\n{row}\n".encode())
     assert (found.row_count, len(found.columns), found.duplicate_rows) == (2, width, 1)
-    assert rows[1]["c1099"] == 1099
+    assert rows[1]["c1999"] == 1999
     assert found.names[1000] == "c1000"
 
 
