@@ -174,8 +174,13 @@ class Folder:
             return subprocess.Popen(
                 [sys.executable, "-m", *module],
                 cwd=self.path, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                process_group=0,
+                process_group=0, preexec_fn=_hear_ctrl_c,
             )  # fmt: skip
+
+
+def _hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background has told them, and so their children, to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module")

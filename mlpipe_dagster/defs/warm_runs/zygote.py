@@ -67,7 +67,8 @@ class Zygote:
         for end in (woken, waker):
             end.setblocking(False)
         signal.set_wakeup_fd(waker.fileno())
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
+        for number in (signal.SIGINT, signal.SIGTERM):  # Dagster's own handlers would end it with a traceback
+            signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a child's end wakes the selector
         self._inherited = (listener, woken, waker)
         with selectors.DefaultSelector() as selector:
