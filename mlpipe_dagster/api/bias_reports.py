@@ -15,6 +15,7 @@ from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import Level
 from mlpipe_dagster.warehouse import links, reports, results
+from mlpipe_dagster.warehouse.datasets import partition_key_of
 from mlpipe_dagster.warehouse.decisions import recorded_choices
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow
@@ -101,6 +102,7 @@ def view(
     with warehouse.reading() as session:
         row = reports.bias_report_of(session, user_id, dataset_id, version)
         choices = recorded_choices(session, Owner(user_id, dataset_id, row.number))
+        partition_key = partition_key_of(session, user_id, dataset_id) or dataset_id
     chosen = level or (choices.level if choices else warehouse.settings.default_xai_level)
     try:
         report = BiasReport.model_validate(row.report)
@@ -108,9 +110,17 @@ def view(
         return page("foreign_bias_report.html", row=_answer(row), report=as_rows(row.report))
     from mlpipe_dagster.reports.bias_report import render_bias_report
 
-    return html_response(render_bias_report(report, chosen, _links(warehouse, row)), REPORT_POLICY)
+    return html_response(render_bias_report(report, chosen, _links(warehouse, row, partition_key)), REPORT_POLICY)
 
 
-def _links(warehouse: Warehouse, row: BiasReportRow) -> dict[str, str]:
-    view_link = links.bias_view_link(warehouse.settings, row.user_id, row.dataset_id)
-    return {level.value: f"{view_link}?level={level.value}&version=v{row.number}" for level in Level} | NAVIGATION
+def _links(warehouse: Warehouse, row: BiasReportRow, partition_key: str) -> dict[str, str]:
+    settings = warehouse.settings
+    view_link = links.bias_view_link(settings, row.user_id, row.dataset_id)
+    levels = {level.value: f"{view_link}?level={level.value}&version=v{row.number}" for level in Level}
+    run = {"Dagster run": links.run_link(settings, row.run_id)} if row.run_id else {}
+    return levels | {
+        "Pipeline": links.pipeline_link(settings, partition_key, row.user_id),
+        **run,
+        "In the lineage": links.asset_partition_link(settings, "bias_report", partition_key),
+        **NAVIGATION,
+    }

@@ -174,7 +174,7 @@ class Folder:
             return subprocess.Popen(
                 [sys.executable, "-m", *module],
                 cwd=self.path, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                process_group=0, preexec_fn=_hear_ctrl_c,
+                process_group=0, preexec_fn=_hear_ctrl_c,  # noqa: PLW1509 - it only sets a signal
             )  # fmt: skip
 
 
