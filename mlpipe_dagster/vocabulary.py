@@ -82,13 +82,16 @@ def parse_task(text: str) -> TaskKind | None:
     raise TaskError(f"The task type “{text}” is not supported. Use one of: {known}.")
 
 
+def known_task(text: str | None) -> TaskKind | None:
+    """The kind that a word names; None for plain `classification` and for words we do not know."""
+    return _TASK_KINDS.get(text.strip().lower()) if text else None
+
+
 def published_task(text: str | None) -> str | None:
     """`classification` or `regression` for any word we know; what we do not know stays as it was said."""
-    try:
-        kind = parse_task(text) if text else None
-    except TaskError:
-        return text
-    return kind.published if kind else text and "classification"
+    kind = known_task(text)
+    is_classification = text is not None and text.strip().lower() in CLASSIFICATION_ALIASES
+    return kind.published if kind else "classification" if is_classification else text
 
 
 _BUDGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.IGNORECASE)

@@ -6,7 +6,7 @@ brings through the API, and answers the row it is for.
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from mlpipe_dagster.events import (
     XaiReported,
 )
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, published_task
+from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, known_task, published_task
 from mlpipe_dagster.warehouse import answers, datasets, decisions, ledger, outbox
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
@@ -147,6 +147,7 @@ def receive_bias_report(
     """Store a foreign bias report and announce it; raises UnknownThing for an unknown dataset."""
     with warehouse.transaction() as session:
         origin = _foreign_origin(session, Stage.BIAS, user_id, dataset_id)
+        origin = replace(origin, context=replace(origin.context, task_kind=known_task(task)))
         return _store_bias_report(session, warehouse, origin, report, target, task)
 
 
