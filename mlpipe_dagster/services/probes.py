@@ -14,7 +14,7 @@ DAEMONS_QUERY = """
 SENSORS_QUERY = """
 { repositoriesOrError {
     ... on RepositoryConnection { nodes { sensors { name sensorState { status
-      ticks(limit: 1) { status timestamp skipReason error { message } } } } } }
+      ticks(limit: 1, statuses: [SKIPPED, SUCCESS, FAILURE]) { status timestamp skipReason error { message } } } } } }
     ... on PythonError { message } } }
 """
 

@@ -29,9 +29,9 @@ class Catalogue:
     def create(self) -> None:
         """Create the tables that are missing. Two processes may do so at once."""
         try:
-            Row.metadata.create_all(self._engine)
+            Row.metadata.create_all(self._writing)
         except (OperationalError, ProgrammingError, IntegrityError):
-            Row.metadata.create_all(self._engine)  # another process was creating them: now they exist
+            Row.metadata.create_all(self._writing)  # another process was creating them: now they exist
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

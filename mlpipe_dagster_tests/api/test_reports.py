@@ -59,7 +59,11 @@ def test_a_report_is_stored_replaced_announced_and_deleted(client: TestClient, w
     assert set(first) >= {"id", "user_id", "dataset_id", "report", "created_at", "updated_at"}
     assert (first["id"], first["report"], second["report"]) == (second["id"], FOREIGN, {"b": 2})
     event = scenes.value_of(scenes.outbox_rows(warehouse, "bias.reported")[-1])
-    assert (event["bias_report_id"], event["target_column_name"], event["task_type"]) == (first["id"], "paid", "classification")
+    assert (event["bias_report_id"], event["target_column_name"], event["task_type"]) == (
+        first["id"],
+        "paid",
+        "classification",
+    )
     assert client.get("/bias-reports/ann/loans").json() == second
     assert client.get("/bias-reports/ann/loans?version=v2").status_code == 404
     assert list(client.delete("/bias-reports/ann/loans").json()) == ["message"]

@@ -14,6 +14,7 @@ DOCKER = ROOT / "docker"
 CHECK = DOCKER / "check" / "run.sh"
 OURS = ("prepare", "api", "code-server", "webserver", "daemon")
 STATE_SECTIONS = ("storage", "local_artifact_storage", "compute_logs")
+LAUNCH_SECTIONS = ("run_launcher", "run_coordinator", "concurrency", "run_monitoring")
 
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed: compose-go cannot be built")
 
@@ -114,13 +115,16 @@ def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
     assert "usage: service.sh prepare|api|code-server|webserver|daemon|health" in refused.stderr
 
 
-def test_the_instance_differs_from_the_local_one_in_its_storage_only() -> None:
+def test_the_instance_differs_from_the_local_one_in_its_storage_and_how_it_launches_runs() -> None:
     local, containers = read_yaml(ROOT / "dagster.yaml"), read_yaml(DOCKER / "dagster.yaml")
     for section in STATE_SECTIONS:
         del local[section]
     database = containers["storage"]["postgres"]["postgres_db"]
     for section in STATE_SECTIONS:
         del containers[section]
+    for section in LAUNCH_SECTIONS:  # runs of containers start in the code server's, which has no warm process
+        local.pop(section, None)
+        containers.pop(section, None)
     assert containers == local
     assert database["scheme"] == "postgresql+psycopg2"  # else SQLAlchemy 2.1 looks for psycopg 3
     assert database["password"] == {"env": "MLPIPE_POSTGRES_PASSWORD"}
