@@ -9,7 +9,7 @@ from dataclasses import replace
 import dagster as dg
 
 from mlpipe_dagster.defs.jobs import STAGE_JOBS, run_request
-from mlpipe_dagster.defs.partitions import datasets
+from mlpipe_dagster.defs.partitions import missing_partitions
 from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, TooLarge
 from mlpipe_dagster.events import PIPELINE_EVENTS, STAGE_TRIGGERS, Event
@@ -99,14 +99,13 @@ def _may_shrink(letter: OutboundMessage, answer: MlpipeError) -> bool:
 def _result(context: dg.SensorEvaluationContext, batch: Batch, intake: Intake, topic: str) -> dg.SensorResult:
     requests = [run_request(row, record.run_key) for row, record in intake.wanted]
     keys = [row.partition_key for row, _ in intake.wanted] + [found.partition_key for found in intake.foreign]
-    new = [key for key in dict.fromkeys(keys) if not context.instance.has_dynamic_partition(datasets.name or "", key)]
     where = ", ".join(f"{partition}@{offset}" for partition, offset in sorted(batch.cursor.offsets.items()))
     lag = "unknown" if batch.lag is None else batch.lag
     summary = "; ".join((f"{topic}: {len(batch.records)} records, next {where or '0@0'}, lag {lag}", *intake.notes))
     return dg.SensorResult(
         run_requests=requests,
         cursor=batch.cursor.to_json(),
-        dynamic_partitions_requests=[datasets.build_add_request(new)] if new else [],
+        dynamic_partitions_requests=missing_partitions(context.instance, keys),
         asset_events=[materialization(found) for found in intake.foreign if not _is_shown(context.instance, found)],
         skip_reason=None if requests else summary,
     )

@@ -7,7 +7,7 @@ from dagster._core.launcher import WorkerStatus
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.defs.jobs import ROW_TAG, STAGE_JOBS, run_request
-from mlpipe_dagster.defs.partitions import datasets
+from mlpipe_dagster.defs.partitions import missing_partitions
 from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.topics import topic_ids
@@ -37,16 +37,13 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
         reconcile.take_over(session, store)
         reconcile.end_overdue(session, store)
     notes = list(_terminate_superseded(store, instance))
-    wanted = _rows_to_run(
-        store, instance
-    )  # late: what is asked for here has to wait again when the tick fails after it
+    # late: what is asked for here has to wait again when the tick fails after it
+    wanted = _rows_to_run(store, instance)
     notes += _mend_events(store, kafka)  # also what the rows that ended just now have to say
     requests = [run_request(item.row, item.run_key) for item in wanted]
-    keys = dict.fromkeys(item.row.partition_key for item in wanted)
-    new = [key for key in keys if not instance.has_dynamic_partition(datasets.name or "", key)]
     return dg.SensorResult(
         run_requests=requests,
-        dynamic_partitions_requests=[datasets.build_add_request(new)] if new else [],
+        dynamic_partitions_requests=missing_partitions(instance, (item.row.partition_key for item in wanted)),
         asset_events=_missing_materializations(store, instance),
         skip_reason=None if requests else "; ".join(notes) or "Nothing was left behind.",
     )

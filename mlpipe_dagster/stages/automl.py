@@ -78,16 +78,11 @@ def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel
             "task": task.value,
             "baseline_test_accuracy": model.baseline_score.value,
             "beats_baseline": model.beats_baseline,
-            "metrics": {name: vars_of(estimate) for name, estimate in model.metrics.items()},
+            "metrics": {name: estimate.model_dump() for name, estimate in model.metrics.items()},
             "notes": list(model.notes),
         },
     )
     return results.save_model(warehouse, claim, new, task)
-
-
-def vars_of(estimate: object) -> dict[str, float]:
-    """An estimate as plain numbers."""
-    return {name: float(getattr(estimate, name)) for name in ("value", "low", "high")}
 
 
 def _store_file(warehouse: Warehouse, file: Path, place: tuple[str, ...]) -> StoredFile:

@@ -155,21 +155,21 @@ def _outcome(
             )
             for report_type in ReportType
         },
-        checks=(
-            Check(
-                "shap_values_add_up",
-                explanation.additivity_holds,
-                "The influences of the columns add up to the model's own output; "
-                f"the largest gap is {explanation.method.additivity_error:.1e}."
-                if explanation.additivity_holds
-                else "The influences of the columns do not add up to the model's own output (they miss it by up to "
-                f"{explanation.method.additivity_error:.1e}). Treat the explanation with caution.",
-                severity="error",
-            ),
-        ),
+        checks=(_additivity_check(explanation),),
         table=tuple(
             {"column": factor.name, "share of influence": percent_text(factor.share), "mean |SHAP|": factor.shap}
             for factor in factors
         ),
         table_name="columns by influence",
     )
+
+
+def _additivity_check(explanation: ModelExplanation) -> Check:
+    gap = f"{explanation.method.additivity_error:.1e}"
+    text = (
+        f"The influences of the columns add up to the model's own output; the largest gap is {gap}."
+        if explanation.additivity_holds
+        else "The influences of the columns do not add up to the model's own output (they miss it by up to "
+        f"{gap}). Treat the explanation with caution."
+    )
+    return Check("shap_values_add_up", explanation.additivity_holds, text, severity="error")

@@ -68,7 +68,7 @@ def store_upload(warehouse: Warehouse, upload: Upload) -> DatasetVersion:
             version = _add_version(session, upload, path)
             supersede_older(session, version)
             session.add(Pipeline(user_id=version.user_id, dataset_id=version.dataset_id, number=version.number))
-            outbox.emit(session, warehouse.settings, _uploaded_event(version), _context(version), owner_of(version))
+            outbox.emit(session, warehouse.settings, uploaded_event(version), _context(version), owner_of(version))
     except BaseException:
         warehouse.objects.delete(path)
         raise
@@ -135,7 +135,8 @@ def supersede_older(session: Session, version: DatasetVersion) -> None:
         session.execute(update(row).where(*older, states).values(values))
 
 
-def _uploaded_event(version: DatasetVersion) -> DatasetUploaded:
+def uploaded_event(version: DatasetVersion) -> DatasetUploaded:
+    """What says that this version was uploaded."""
     content = {name: dataset_object(version)[name] for name in UploadedDataset.model_fields}
     return DatasetUploaded(
         event_id=clock.new_event_id("dataset.uploaded", version.dataset_id),

@@ -6,7 +6,7 @@ How a record becomes a dead letter stands in messaging/dead_letters.py; when, in
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from mlpipe_dagster.errors import Conflict, MlpipeError, UnknownThing
 from mlpipe_dagster.messaging.connection import Connection
@@ -15,7 +15,7 @@ from mlpipe_dagster.messaging.reader import Cursor, SharedReader
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.messaging.topics import DEAD_LETTER_SUFFIX, pipeline_topics
 from mlpipe_dagster.warehouse.outbox import Publishes
-from mlpipe_dagster.warehouse.schema import Decision, HandledLetter
+from mlpipe_dagster.warehouse.schema import HandledLetter
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 READ_SECONDS = 0.5
@@ -97,9 +97,6 @@ def replay(warehouse: Warehouse, connection: Connection, publisher: Publishes, c
     """
     letter = _open_letter(warehouse, connection, coordinates)
     message = replayed(letter.record)
-    with warehouse.transaction() as session:  # forget that this cause was buried, or the core would not decide on it
-        cause = Record(message.topic, 0, 0, 0, message.key, message.value, message.headers).cause
-        session.execute(delete(Decision).where(Decision.cause == cause, Decision.outcome == "dead letter"))
     (answer,) = publisher.publish([message])
     if isinstance(answer, MlpipeError):
         raise answer

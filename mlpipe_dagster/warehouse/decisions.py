@@ -119,15 +119,11 @@ def what_is_known(
         wishes=Wishes.from_metadata(version.custom_metadata) if version else Wishes(),
         defaults=Wishes.from_settings(warehouse.settings),
         choices=recorded_choices(session, owner),
-        dataset_object=_metadata_for_trigger(version) if version else {},
+        dataset_object=datasets.dataset_object(version) if version else {},
         budget_unit=warehouse.settings.time_budget_unit,
         superseded_by=_newer(session, owner),
         view_link=xai_view_link(warehouse.settings, event) if isinstance(event, XaiReported) else None,
     )
-
-
-def _metadata_for_trigger(version: DatasetVersion) -> dict[str, Any]:
-    return datasets.dataset_object(version)
 
 
 def recorded_choices(session: Session, owner: Owner) -> Choices | None:

@@ -200,8 +200,8 @@ def _record(
 
 def depth(session: Session) -> int:
     """Events that wait to be published."""
-    waiting = select(OutboxRow.id).where(OutboxRow.acknowledged_at.is_(None), OutboxRow.undeliverable.is_(None))
-    return len(list(session.scalars(waiting)))
+    waiting = (OutboxRow.acknowledged_at.is_(None), OutboxRow.undeliverable.is_(None))
+    return session.scalar(select(func.count()).select_from(OutboxRow).where(*waiting)) or 0
 
 
 def send_again(session: Session, settings: Settings, topic_ids: dict[str, str]) -> int:

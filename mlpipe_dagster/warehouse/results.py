@@ -17,10 +17,8 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.events import (
     BiasReported,
     Context,
-    DatasetUploaded,
     Event,
     ModelUploaded,
-    UploadedDataset,
     XaiReported,
 )
 from mlpipe_dagster.tables.profile import Profile
@@ -104,31 +102,25 @@ def save_dataset(
     warehouse: Warehouse, claim: Claim, version_id: int, parquet: Path, profile: Profile
 ) -> DatasetVersion:
     """Store the table that was read, and in the same transaction what the agentic core makes of it."""
-    owner = claim.owner
-    name = object_name("tables", owner.user_id, owner.dataset_id, uuid.uuid4().hex, "table.parquet")
-    warehouse.objects.put(name, parquet)
+    name = _put_table(warehouse, claim.owner, parquet)
     with warehouse.transaction() as session:
         ledger.close(session, claim)
         version = datasets.store_profile(session, version_id, name, profile)
-        decisions.decide_upload(session, warehouse, claim, version, _upload_event(version))
+        decisions.decide_upload(session, warehouse, claim, version, datasets.uploaded_event(version))
     return version
-
-
-def _upload_event(version: DatasetVersion) -> DatasetUploaded:
-    content = datasets.dataset_object(version)
-    return DatasetUploaded(
-        event_id=clock.new_event_id("dataset.uploaded", version.dataset_id),
-        timestamp=clock.iso(version.created_at),
-        dataset=UploadedDataset.model_validate(content),
-    )
 
 
 def ensure_table(warehouse: Warehouse, version: DatasetVersion, parquet: Path, profile: Profile) -> DatasetVersion:
     """Store the table of a version whose dataset stage has not run yet (a later stage built it)."""
-    name = object_name("tables", version.user_id, version.dataset_id, uuid.uuid4().hex, "table.parquet")
-    warehouse.objects.put(name, parquet)
+    name = _put_table(warehouse, datasets.owner_of(version), parquet)
     with warehouse.transaction() as session:
         return datasets.store_profile(session, version.id, name, profile)
+
+
+def _put_table(warehouse: Warehouse, owner: Owner, parquet: Path) -> str:
+    name = object_name("tables", owner.user_id, owner.dataset_id, uuid.uuid4().hex, "table.parquet")
+    warehouse.objects.put(name, parquet)
+    return name
 
 
 def save_bias_report(
