@@ -31,6 +31,12 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr = Field(SecretStr(""), alias="MLPIPE_S3_SECRET_KEY", description="Secret of that key")
     s3_region: str = Field("us-east-1", alias="MLPIPE_S3_REGION", description="Region of the bucket")
 
+    definitions: str = Field(
+        "mlpipe_dagster.definitions",
+        alias="MLPIPE_DEFINITIONS",
+        description="Module whose `defs` Dagster serves; one of your own may assemble stages of your own",
+    )
+
     # addresses
     api_host: str = Field("127.0.0.1", alias="MLPIPE_API_HOST", description="Address the warehouse API binds to")
     api_port: int = Field(8000, alias="MLPIPE_API_PORT", description="Port of the warehouse API")

@@ -19,9 +19,9 @@ def real_kafka() -> str | None:
     return os.environ.get(REAL_KAFKA) or None
 
 
-def new_prefix() -> str:
-    """What the names of one test's topics begin with: nothing on an embedded broker, which it has for itself."""
-    return f"test-{uuid4().hex[:8]}." if real_kafka() else ""
+def new_prefix(kafka: str | None) -> str:
+    """What the names of one test's topics begin with: nothing where an embedded broker is its own."""
+    return f"test-{uuid4().hex[:8]}." if kafka else ""
 
 
 def topic_variables(prefix: str) -> dict[str, str]:

@@ -46,6 +46,7 @@ class Plan:
     code_port: int
     poll_seconds: float
     threads: int
+    definitions: str
 
     @property
     def logs(self) -> Path:
@@ -107,6 +108,7 @@ def make_plan(settings: Settings, say: Say) -> Plan:
         code_port=free_port(DEFAULT_CODE_PORT),
         poll_seconds=settings.sensor_poll_seconds if "sensor_poll_seconds" in said else POLL_SECONDS,
         threads=settings.threads,
+        definitions=settings.definitions,
     )
 
 

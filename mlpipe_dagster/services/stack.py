@@ -20,8 +20,6 @@ from mlpipe_dagster.services.plan import LOCATION, Plan, Say, child_environment,
 from mlpipe_dagster.services.supervisor import Service, Supervisor, own_environment, spawn, stop_signals
 from mlpipe_dagster.settings import Settings
 
-DEFINITIONS = "mlpipe_dagster.definitions"
-
 
 @contextmanager
 def running_stack(settings: Settings, say: Say, stopping: threading.Event) -> Iterator[tuple[Plan, Supervisor]]:
@@ -89,7 +87,7 @@ class _Programs:
     def code_server(self) -> Service:
         port = self.plan.code_port
         command = ["dagster", "api", "grpc", "--host", HOST, "--port", str(port), "--log-level", "warning"]
-        command += ["--module-name", DEFINITIONS, "--location-name", LOCATION]
+        command += ["--module-name", self.plan.definitions, "--location-name", LOCATION]
         return self._service(
             "Dagster's code server", "code-server", command, lambda _since: probes.code_server_serves(HOST, port)
         )

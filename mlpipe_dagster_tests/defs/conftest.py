@@ -21,7 +21,7 @@ from mlpipe_dagster_tests.tools.apache_kafka.kafka import Cluster, Node
 @pytest.fixture
 def broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a broker with our topics, and settings that name both."""
-    for name, value in topic_variables(new_prefix()).items():
+    for name, value in topic_variables(new_prefix(real_kafka())).items():
         monkeypatch.setenv(name, value)
     real = real_kafka()
     if real:

@@ -29,7 +29,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         "run_launcher": {
             "module": "mlpipe_dagster.defs.warm_runs.launcher",
             "class": "WarmRunLauncher",
-            "config": {"module": MODULE, "max_runs": 2},
+            "config": {"max_runs": 2},
         },
         "telemetry": {"enabled": False},
     }
@@ -151,8 +151,7 @@ def test_what_is_not_as_expected_starts_cold_with_a_warning(instance: dg.Dagster
     assert cold.launched == [run.run_id]
     assert any("starts cold" in entry.message for entry in instance.all_logs(run.run_id))
     assert launcher.terminate(run.run_id), "a cold run is cancelled as Dagster would"
-    launcher._module = "no.such.module"
-    broken = start(instance, "end_job", module="no.such.module")
+    broken = start(instance, "end_job", module="mlpipe_dagster.errors")  # has no `defs`
     assert cold.launched[-1] == broken.run_id
     assert any("zygote.log" in entry.message for entry in instance.all_logs(broken.run_id))
 
@@ -160,7 +159,7 @@ def test_what_is_not_as_expected_starts_cold_with_a_warning(instance: dg.Dagster
 def test_changed_code_gets_a_new_zygote(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     sleeping = start(instance, "sleep_job")
     wait(instance, sleeping, S.STARTED)
-    monkeypatch.setattr(wire, "code_fingerprint", lambda: "edited000000")
+    monkeypatch.setattr(wire, "code_fingerprint", lambda _module: "edited000000")
     run = start(instance, "end_job")
     wait(instance, run, S.SUCCESS)
     assert len(list(wire.all_sockets(instance.root_directory))) == 2, "the old one finishes its run"

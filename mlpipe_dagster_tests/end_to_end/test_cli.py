@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlpipe_dagster_tests.brokers import topic_variables
-from mlpipe_dagster_tests.end_to_end.conftest import clean_environment
 from mlpipe_dagster_tests.end_to_end.outside import Outside, new_id
+from mlpipe_dagster_tests.end_to_end.platforms import clean_environment
 
 pytestmark = pytest.mark.end_to_end
 

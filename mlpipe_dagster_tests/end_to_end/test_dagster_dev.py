@@ -19,8 +19,8 @@ import requests
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker
 from mlpipe_dagster.messaging.topics import create_topics
-from mlpipe_dagster_tests.end_to_end.conftest import ROOT, clean_environment, free_port
 from mlpipe_dagster_tests.end_to_end.outside import Outside
+from mlpipe_dagster_tests.end_to_end.platforms import ROOT, clean_environment, free_port
 
 pytestmark = pytest.mark.end_to_end
 

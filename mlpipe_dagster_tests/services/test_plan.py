@@ -47,6 +47,7 @@ def plan(tmp_path: Path) -> Plan:
         code_port=4266,
         poll_seconds=15.0,
         threads=2,
+        definitions="mlpipe_dagster.definitions",
     )
 
 

@@ -25,7 +25,6 @@ from mlpipe_dagster.defs.warm_runs import wire
 from mlpipe_dagster.defs.warm_runs.wire import ZygoteUnreachable
 
 ZYGOTE = "mlpipe_dagster.defs.warm_runs.zygote"
-DEFINITIONS = "mlpipe_dagster.definitions"
 START_SECONDS = 60.0
 TRAINING = "model"
 
@@ -37,12 +36,10 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         self,
         max_runs: int = 8,
         max_trainings: int = 2,
-        module: str = DEFINITIONS,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         self._inst_data = inst_data
         self._limits = (max_runs, max_trainings)
-        self._module = module
         self._default: RunLauncher[Any] = DefaultRunLauncher()
         super().__init__()  # type: ignore[no-untyped-call]
 
@@ -57,7 +54,6 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         return {
             "max_runs": dg.Field(int, default_value=8, is_required=False),
             "max_trainings": dg.Field(int, default_value=2, is_required=False),
-            "module": dg.Field(str, default_value=DEFINITIONS, is_required=False),
         }
 
     @classmethod
@@ -90,8 +86,8 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         if origin is None:
             raise ZygoteUnreachable("the run names no code")
         module = getattr(origin.repository_origin.code_pointer, "module", None)
-        if module != self._module:
-            raise ZygoteUnreachable(f"the run is of other code: {module}")
+        if module is None:
+            raise ZygoteUnreachable("the run's code is not a module")
         if Path(origin.repository_origin.executable_path) != Path(sys.executable):
             raise ZygoteUnreachable(f"the run is of another interpreter: {origin.repository_origin.executable_path}")
         args = ExecuteRunArgs(
@@ -103,7 +99,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         logs = Path(self._root) / "warm_runs"
         logs.mkdir(parents=True, exist_ok=True)
         answer = wire.ask(
-            self._zygote(logs),
+            self._zygote(module, logs),
             op="run",
             run_id=run.run_id,
             args=serialize_value(args),
@@ -118,23 +114,23 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
     def _trains(self, run: dg.DagsterRun) -> bool:
         return run.job_name == f"{TRAINING}_job" or dg.AssetKey(TRAINING) in (run.asset_selection or ())
 
-    def _zygote(self, logs: Path) -> Path:
+    def _zygote(self, module: str, logs: Path) -> Path:
         """The socket of a zygote of the code as it is now; started here when there is none."""
-        fingerprint = wire.code_fingerprint()
-        path = wire.socket_path(self._root, fingerprint)
+        fingerprint = wire.code_fingerprint(module)
+        path = wire.socket_path(self._root, module, fingerprint)
         if _answers(path):
             return path
         with (logs / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # daemon and webserver may both want one
             if not _answers(path):
-                for other in wire.all_sockets(self._root):
+                for other in wire.all_sockets(self._root, module):
                     _retire(other)
-                self._start(path, fingerprint, logs / "zygote.log")
+                self._start(path, fingerprint, module, logs / "zygote.log")
         return path
 
-    def _start(self, path: Path, fingerprint: str, log: Path) -> None:
+    def _start(self, path: Path, fingerprint: str, module: str, log: Path) -> None:
         path.unlink(missing_ok=True)
-        command = [sys.executable, "-m", ZYGOTE, str(path), fingerprint, self._module, *map(str, self._limits)]
+        command = [sys.executable, "-m", ZYGOTE, str(path), fingerprint, module, *map(str, self._limits)]
         with log.open("ab") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         give_up = time.monotonic() + START_SECONDS

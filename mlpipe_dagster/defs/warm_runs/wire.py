@@ -4,6 +4,7 @@ Standard library only: the zygote reads this before it imports anything.
 """
 
 import hashlib
+import importlib.util
 import json
 import os
 import socket
@@ -21,13 +22,25 @@ class ZygoteUnreachable(OSError):  # noqa: N818 - as in errors.py
     """No zygote listens there, or it does not answer."""
 
 
-def code_fingerprint() -> str:
-    """Changes with every edit of the package: a zygote of another fingerprint must not run new runs."""
+def code_fingerprint(module: str) -> str:
+    """Changes with every edit of mlpipe or of the module's package: a zygote of another must not run new runs."""
     digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted({*PACKAGE.rglob("*.py"), *_files_of(module)}):
         state = path.stat()
         digest.update(f"{path}\0{state.st_mtime_ns}\0{state.st_size}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def _files_of(module: str) -> Iterator[Path]:
+    """The files of a module's package; its own alone where it belongs to none."""
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError as error:
+        raise ZygoteUnreachable(f"the module {module} cannot be found: {error}") from error
+    if found is None or not found.origin:
+        raise ZygoteUnreachable(f"the module {module} cannot be found")
+    path = Path(found.origin)
+    yield from path.parent.glob("*.py") if "." in module else [path]
 
 
 def socket_folder() -> Path:
@@ -40,18 +53,19 @@ def socket_folder() -> Path:
     return folder
 
 
-def socket_path(instance_root: str, fingerprint: str) -> Path:
-    """Where the zygote of this Dagster instance and this code listens."""
-    return socket_folder() / f"{_instance_key(instance_root)}-{fingerprint}.sock"
+def socket_path(instance_root: str, module: str, fingerprint: str) -> Path:
+    """Where the zygote of this Dagster instance, this module and this state of the code listens."""
+    return socket_folder() / f"{_key(Path(instance_root).absolute())}-{_key(module)}-{fingerprint}.sock"
 
 
-def all_sockets(instance_root: str) -> Iterator[Path]:
-    """The sockets of this instance's zygotes, of whatever code."""
-    yield from sorted(socket_folder().glob(f"{_instance_key(instance_root)}-*.sock"))
+def all_sockets(instance_root: str, module: str | None = None) -> Iterator[Path]:
+    """The sockets of this instance's zygotes, of whatever code; or those of one module, in whatever state."""
+    of_module = _key(module) if module else "*"
+    yield from sorted(socket_folder().glob(f"{_key(Path(instance_root).absolute())}-{of_module}-*.sock"))
 
 
-def _instance_key(instance_root: str) -> str:
-    return hashlib.sha256(str(Path(instance_root).absolute()).encode()).hexdigest()[:16]
+def _key(of: object) -> str:
+    return hashlib.sha256(str(of).encode()).hexdigest()[:12]
 
 
 def ask(path: Path, **request: Any) -> Message:
