@@ -22,10 +22,12 @@ from dagster._serdes import ConfigurableClass, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
 from mlpipe_dagster.defs.warm_runs import wire
+from mlpipe_dagster.defs.warm_runs.sensor_loop import shorten_pause
 from mlpipe_dagster.defs.warm_runs.wire import ZygoteUnreachable
 
 ZYGOTE = "mlpipe_dagster.defs.warm_runs.zygote"
 START_SECONDS = 60.0
+SENSOR_LOOP_SECONDS = 0.2
 TRAINING = "model"
 
 
@@ -36,10 +38,12 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         self,
         max_runs: int = 8,
         max_trainings: int = 2,
+        sensor_loop_seconds: float = SENSOR_LOOP_SECONDS,
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         self._inst_data = inst_data
         self._limits = (max_runs, max_trainings)
+        self._sensor_loop_seconds = sensor_loop_seconds
         self._default: RunLauncher[Any] = DefaultRunLauncher()
         super().__init__()  # type: ignore[no-untyped-call]
 
@@ -54,6 +58,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         return {
             "max_runs": dg.Field(int, default_value=8, is_required=False),
             "max_trainings": dg.Field(int, default_value=2, is_required=False),
+            "sensor_loop_seconds": dg.Field(float, default_value=SENSOR_LOOP_SECONDS, is_required=False),
         }
 
     @classmethod
@@ -62,9 +67,10 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         return cls(inst_data=inst_data, **config_value)
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
-        """The default launcher, too, works on this instance."""
+        """The default launcher, too, works on this instance. In the daemon, sensors are looked at more often."""
         super().register_instance(instance)
         self._default.register_instance(instance)
+        shorten_pause(self._sensor_loop_seconds)
 
     @property
     def _root(self) -> str:

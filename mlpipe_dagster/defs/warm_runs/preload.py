@@ -6,6 +6,7 @@ Makes no client, no database connection and no thread: forked children must not 
 import gc
 import importlib
 import logging
+import tempfile
 import threading
 
 import dagster as dg
@@ -15,8 +16,8 @@ FOR_THE_CHILDREN = (
     "dagster._core.executor.in_process",
     "dagster._core.launcher",
     "dagster._core.run_coordinator",
-    "dagster._core.storage.local_compute_log_manager",
-    "dagster._core.storage.sqlite_storage",
+    "mlpipe_dagster.defs.warm_runs.compute_logs",
+    "mlpipe_dagster.defs.warm_runs.storage",
     "dagster._grpc.impl",
     "kafka.admin",
     "kafka.producer",
@@ -47,9 +48,26 @@ def preload(module: str) -> None:
 
 
 def _run_something() -> None:
-    @dg.asset
-    def warm_up() -> dg.MaterializeResult[None]:
-        return dg.MaterializeResult(metadata={"warm": True})
+    """A small asset through the very storage that the runs will use: its statements are compiled by then."""
+    keys = dg.StaticPartitionsDefinition(["some"])
 
-    with dg.DagsterInstance.ephemeral() as instance:
-        dg.materialize([warm_up], instance=instance)
+    @dg.asset(partitions_def=keys)
+    def source() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"warm": True}, data_version=dg.DataVersion("1"), tags={"warm": "1"})
+
+    @dg.asset(partitions_def=keys, deps=[source])
+    def warm_up() -> None:
+        """Reads the data version of what it depends on."""
+
+    with tempfile.TemporaryDirectory() as folder:
+        overrides = {
+            "storage": {"custom": _ours("storage", "WarmSqliteStorage", base_dir=folder)},
+            "compute_logs": _ours("compute_logs", "DirectComputeLogManager", base_dir=folder),
+            "telemetry": {"enabled": False},
+        }
+        with dg.DagsterInstance.local_temp(folder, overrides=overrides) as instance:
+            dg.materialize([source, warm_up], instance=instance, partition_key="some", raise_on_error=True)
+
+
+def _ours(module: str, name: str, **config: str) -> dict[str, object]:
+    return {"module": f"mlpipe_dagster.defs.warm_runs.{module}", "class": name, "config": config}
