@@ -88,6 +88,9 @@ class Follower:
             self._positions[moved.topic, moved.partition] = moved.now
         for partition, found in fetched.records.items():
             self._positions[partition] = found[-1].offset + 1
+        if self._consumer.is_deaf():
+            log.warning("Kafka at %s leaves fetches unanswered: connecting anew", self._connection.bootstrap_servers)
+            self._reopen()
         return sorted((it for found in fetched.records.values() for it in found), key=lambda it: it.timestamp)
 
     def _check(self) -> None:

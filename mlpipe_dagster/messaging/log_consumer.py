@@ -15,6 +15,7 @@ from mlpipe_dagster.messaging.connection import REQUEST_SECONDS, Connection
 from mlpipe_dagster.messaging.records import Record
 
 POLL_SECONDS = 0.05  # an embedded broker does not wake a waiting fetch; a longer one would delay newcomers too
+DEAF_SECONDS = 5.0
 PARTITION_BYTES = 256 * 1024  # of one fetch; a larger record comes alone
 # kafka-python 3.0.12 may never again fetch from a partition that is paused while part of its fetch is undelivered:
 # every poll must take all that was fetched
@@ -58,22 +59,28 @@ class LogConsumer:
         self.opened_at = time.monotonic()
         self._assigned: set[TopicPartition] = set()
         self._running: set[TopicPartition] = set()
+        self._ends: dict[TopicPartition, int] = {}
+        self._heard_at: dict[TopicPartition, float] = {}
         self._kafka = KafkaConsumer(
             **connection.log_client_options(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             fetch_max_wait_ms=int(POLL_SECONDS * 1000),
+            enable_incremental_fetch_sessions=False,  # else an answer says nothing of a partition without news
             max_partition_fetch_bytes=PARTITION_BYTES,
         )
 
     def start(self, positions: Mapping[Partition, int]) -> None:
-        """Read these partitions from these offsets."""
+        """Read these partitions from these offsets; what was known of their ends is forgotten."""
         wanted = {TopicPartition(*partition): offset for partition, offset in positions.items()}
         self._assign(wanted)
         for partition, offset in wanted.items():
             self._kafka.seek(partition, offset)
             self._kafka.resume(partition)
+            self._take_end(partition)
+            self._ends.pop(partition, None)
+            self._heard_at[partition] = time.monotonic()
         self._running |= wanted.keys()
 
     def pause_all_but(self, topics: Iterable[str]) -> None:
@@ -91,16 +98,38 @@ class LogConsumer:
             return Fetched({}, tuple(self._moved(partition, offset) for partition, offset in error.args[0].items()))
         except LogTruncationError as error:
             return Fetched({}, tuple(self._truncated(partition, safe) for partition, safe in divergence(error).items()))
+        self._listen()
         return Fetched({tuple(partition): [_record(it) for it in found] for partition, found in fetched.items()})
+
+    def is_deaf(self) -> bool:
+        """Whether the broker has answered no fetch of some partition for `DEAF_SECONDS`.
+
+        kafka-python 3.0.12 asks only brokers it has met: where all those are gone, it never finds another leader.
+        """
+        now = time.monotonic()
+        return any(now - self._heard_at[partition] > DEAF_SECONDS for partition in self._running)
+
+    def _listen(self) -> None:
+        """Note the ends that fetches brought since the last time; each answer names those of all its partitions."""
+        for partition in self._running:
+            end = self._take_end(partition)
+            if end is not None:
+                self._ends[partition], self._heard_at[partition] = end, time.monotonic()
+
+    def _take_end(self, partition: TopicPartition) -> int | None:
+        """What the client knows of the end; it keeps it for ever, and an end that was true once passes for silence."""
+        state = self._kafka._subscription.assignment[partition]
+        end: int | None = state.highwater
+        state.highwater = None
+        return end
 
     def restart(self, topic: str, partition: int, wanted: int) -> Moved:
         """Go to the earliest offset that is kept, because the log does not have `wanted`."""
         return self._moved(TopicPartition(topic, partition), wanted)
 
     def high_water(self, topic: str, partition: int) -> int | None:
-        """Offset behind the last record as of the last fetch; None before the first."""
-        known: int | None = self._kafka.highwater(TopicPartition(topic, partition))
-        return known
+        """Offset behind the last record as of the last fetch; None before the first since its `start`."""
+        return self._ends.get(TopicPartition(topic, partition))
 
     def close(self) -> None:
         """Close the connection; quick."""

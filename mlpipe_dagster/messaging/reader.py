@@ -23,6 +23,8 @@ from mlpipe_dagster.messaging.ticket import Ticket
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
+# all that a round asks of Kafka has time limits far below; kafka-python 3.0.12 waits without one for its own thread
+STUCK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class SharedReader:
         self._turn = threading.Condition()
         self._tickets: dict[str, Ticket] = {}
         self._thread: threading.Thread | None = None
+        self._round_begun_at: float | None = None
         self._closing = False
 
     def read(
@@ -104,11 +107,12 @@ class SharedReader:
                 self._turn.wait(left)
             if self._tickets.get(topic) is ticket:
                 del self._tickets[topic]
+            if not ticket.settled:
+                self._distrust()
         if ticket.records is not None:
             return Batch(ticket.records, Cursor(ticket.topic_id, ticket.offsets), tuple(ticket.notes), ticket.lag)
         if ticket.error is not None:
             raise ticket.error
-        self._rounds.distrusted = True
         raise BrokerUnavailable(f"Kafka unreachable at {self._connection.bootstrap_servers}: no answer for {topic}")
 
     def close(self) -> None:
@@ -118,7 +122,19 @@ class SharedReader:
             self._fail(self._tickets.values(), MlpipeError("the reader was closed"))
             thread = self._thread
         if thread is not None:
-            thread.join()
+            thread.join(STUCK_SECONDS)
+
+    def _distrust(self) -> None:
+        """Nobody answered: the consumer is replaced, and so is a thread that has not come back from Kafka for long.
+
+        What that one still served is asked again by the next ticks; should it ever come back, it finds itself replaced.
+        """
+        self._rounds.distrusted = True
+        if self._round_begun_at is None or time.monotonic() - self._round_begun_at < STUCK_SECONDS:
+            return
+        servers = self._connection.bootstrap_servers
+        self._fail(self._tickets.values(), BrokerUnavailable(f"Kafka at {servers} has left a question unanswered"))
+        self._rounds, self._thread, self._round_begun_at = Rounds(self._connection), None, None
 
     def _enter(self, ticket: Ticket) -> None:
         if self._closing:
@@ -128,7 +144,7 @@ class SharedReader:
             older.fail(TakenOver(f"a newer tick reads {ticket.topic}"))
         self._tickets[ticket.topic] = ticket
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="mlpipe-reader", daemon=True)
+            self._thread = threading.Thread(target=self._serve, args=(self._rounds,), name="mlpipe-reader", daemon=True)
             self._thread.start()
         self._turn.notify_all()
 
@@ -138,27 +154,28 @@ class SharedReader:
                 ticket.fail(error)
             self._turn.notify_all()
 
-    def _serve(self) -> None:
+    def _serve(self, rounds: Rounds) -> None:
         """The reader's thread."""
         pause = FIRST_PAUSE_SECONDS
-        while tickets := self._wait_for_tickets():
+        while tickets := self._wait_for_tickets(rounds):
             try:
-                self._rounds.round(tickets)
+                rounds.round(tickets)
                 pause = FIRST_PAUSE_SECONDS
             except Exception as error:  # the end of this thread's stack: the waiting ticks raise it
-                self._rounds.reopen()
+                rounds.reopen()
                 self._fail(tickets.values(), self._explained(error))
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             if any(ticket.settled for ticket in tickets.values()):
                 with self._turn:
                     self._turn.notify_all()
-        self._rounds.close()
+        rounds.close()
 
-    def _wait_for_tickets(self) -> dict[str, Ticket]:
+    def _wait_for_tickets(self, rounds: Rounds) -> dict[str, Ticket]:
         with self._turn:
-            while not self._closing:
+            while not self._closing and self._rounds is rounds:
                 waiting = {topic: ticket for topic, ticket in self._tickets.items() if not ticket.settled}
+                self._round_begun_at = time.monotonic() if waiting else None
                 if waiting:
                     return waiting
                 self._turn.wait()

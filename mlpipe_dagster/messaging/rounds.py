@@ -4,6 +4,7 @@ A round asks the broker which logs the topics are now, fetches where the tickets
 by records, by an error, by silence that was verified. Threads and waiting live in `reader.py`.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -18,6 +19,7 @@ from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.messaging.ticket import Ticket
 from mlpipe_dagster.messaging.topics import TopicMissing, TopicState, describe
 
+log = logging.getLogger(__name__)
 CHECK_SECONDS = 1.0
 SHORT_LOG_SECONDS = 1.0
 
@@ -54,6 +56,9 @@ class Rounds:
             return
         consumer = self._placed(located)
         fetched = consumer.poll()
+        if consumer.is_deaf():
+            log.warning("Kafka at %s leaves fetches unanswered: connecting anew", self._connection.bootstrap_servers)
+            self.distrusted = True
         if (fetched.records or fetched.moved) and not self._same_logs(located):
             return
         self._hand_out(located, fetched, consumer)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,17 +46,30 @@ class Traffic:
     read: list[tuple[bytes, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     last_trouble: str = ""
+    died_of: list[BaseException] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
+    all_sent: threading.Event = field(default_factory=threading.Event)
 
     def publish(self) -> None:
         publisher, number = Publisher(self.connection), 0
-        while not self.stop.is_set():
-            waiting = [(f"key {n % KEYS}".encode(), n) for n in range(number, number + 30)]
-            number += 30
-            while waiting:
-                waiting = self._send(publisher, waiting)
-            self.stop.wait(0.05)
+        with self._watched():
+            while not self.stop.is_set():
+                waiting = [(f"key {n % KEYS}".encode(), n) for n in range(number, number + 30)]
+                number += 30
+                while waiting:
+                    waiting = self._send(publisher, waiting)
+                self.stop.wait(0.05)
+        self.all_sent.set()
         publisher.close()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A thread that dies says of what: else its silence looks like a broker's."""
+        try:
+            yield
+        except BaseException as error:
+            self.died_of.append(error)
+            raise
 
     def _send(self, publisher: Publisher, waiting: list[tuple[bytes, int]]) -> list[tuple[bytes, int]]:
         """What is left, each key's later messages with the first that failed."""
@@ -69,15 +83,16 @@ class Traffic:
 
     def consume(self) -> None:
         reader, cursor = SharedReader(self.connection), Cursor()
-        while not self.stop.is_set() or set(self.acknowledged) - set(self.read):
-            try:
-                batch = reader.read(TOPIC, cursor, 0.5)
-            except BrokerUnavailable as error:
-                self.last_trouble = str(error)
-                continue
-            self.notes += batch.notes
-            cursor = batch.cursor
-            self.read += [(record.key or b"", int(record.value or b"")) for record in batch.records]
+        with self._watched():
+            while not self.all_sent.is_set() or set(self.acknowledged) - set(self.read):
+                try:
+                    batch = reader.read(TOPIC, cursor, 0.5)
+                except BrokerUnavailable as error:
+                    self.last_trouble = str(error)
+                    continue
+                self.notes += batch.notes
+                cursor = batch.cursor
+                self.read += [(record.key or b"", int(record.value or b"")) for record in batch.records]
         reader.close()
 
     def wait_for(self, more: int) -> None:
@@ -85,7 +100,7 @@ class Traffic:
         goal, deadline = min(len(self.acknowledged), len(self.read)) + more, time.monotonic() + GIVE_UP_SECONDS
         while min(len(self.acknowledged), len(self.read)) < goal:
             stuck = f"stuck at {len(self.acknowledged)} sent, {len(self.read)} read; reader: {self.last_trouble}"
-            assert time.monotonic() < deadline, stuck
+            assert time.monotonic() < deadline and not self.died_of, f"{stuck}; died of {self.died_of}"
             time.sleep(0.1)
 
 
