@@ -110,8 +110,9 @@ def _take_in_one(session: Session, warehouse: Warehouse, arrived: Arrived, intak
     by_foreign_core = isinstance(arrived.event, DatasetUploaded) and player_of(session, Role.AGENTIC_CORE) == FOREIGN
     if by_foreign_core and row.state == "expected":
         ledger.expect_trigger(session, warehouse.settings, Stage.BIAS, arrived)
-    if row.state == "expected" and row.player == OURS:
-        intake.wanted.append((row, arrived.record))
+    if row.state == "expected" and row.player == OURS and row.retry_at is None:
+        if all(known.id != row.id for known, _ in intake.wanted):  # a repetition in the same batch needs no second run
+            intake.wanted.append((row, arrived.record))
     else:
         intake.notes.append(f"{arrived.record.coordinates}: {row.note or f'{row.state}, played by {row.player}'}")
 

@@ -14,6 +14,7 @@ from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster_tests.brokers import new_prefix, real_kafka, some_port, topic_variables
 from mlpipe_dagster_tests.defs.flow import Flow
+from mlpipe_dagster_tests.quick_definitions import defs as quick_defs
 from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 from mlpipe_dagster_tests.tools.apache_kafka.kafka import Cluster, Node
 
@@ -68,10 +69,26 @@ def flow(broker: str) -> Iterator[Flow]:
 
 
 @pytest.fixture
+def quick_flow(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flow]:
+    """As `flow`, with stages that have next to no work in them."""
+    monkeypatch.setenv("MLPIPE_SENSOR_POLL_SECONDS", "0.05")
+    settings.cache_clear()
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Flow(instance, quick_defs)
+
+
+@pytest.fixture
 def own_flow(own_broker: EmbeddedBroker | Node) -> Iterator[Flow]:
     """Sensors and runs over the broker that may be stopped."""
     with dg.DagsterInstance.ephemeral() as instance:
         yield Flow(instance)
+
+
+@pytest.fixture
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further tries are due at once."""
+    monkeypatch.setenv("MLPIPE_RETRY_SECONDS", "0")
+    settings.cache_clear()
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from mlpipe_dagster.definitions import defs
 from mlpipe_dagster.events import BiasTrigger
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.publisher import Publisher
-from mlpipe_dagster.messaging.records import OutboundMessage
+from mlpipe_dagster.messaging.reader import Cursor, SharedReader
+from mlpipe_dagster.messaging.records import OutboundMessage, Record
 from mlpipe_dagster.tables.inspect import inspect
 from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.delivery import deliver_or_leave
@@ -28,6 +29,7 @@ class Flow:
     """Sensors, runs and cursors of one test."""
 
     instance: dg.DagsterInstance
+    definitions: dg.Definitions = defs
     cursors: dict[str, str | None] = field(default_factory=dict)
     runs: list[dg.ExecuteInProcessResult] = field(default_factory=list)
     requested: set[str] = field(default_factory=set)
@@ -39,7 +41,7 @@ class Flow:
 
     def tick(self, sensor_name: str, advance: bool = True) -> dg.SensorResult | dg.SkipReason:
         """One tick; `advance=False` is a preview: nothing of its result is kept."""
-        repository = defs.get_repository_def()
+        repository = self.definitions.get_repository_def()
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=self.cursors.get(sensor_name),
@@ -70,7 +72,7 @@ class Flow:
                 self.run(request)
 
     def run(self, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
-        job = defs.resolve_job_def(request.job_name or "")
+        job = self.definitions.resolve_job_def(request.job_name or "")
         result = job.execute_in_process(
             run_config=request.run_config,
             partition_key=request.partition_key,
@@ -130,6 +132,25 @@ class Flow:
         answers = publisher.publish([OutboundMessage(called(topic), key.encode(), body, pairs)])
         publisher.close()
         assert not isinstance(answers[0], Exception), answers
+
+
+def records(topic: str) -> list[Record]:
+    """Everything on the topic of that usual name, read as a foreign program would."""
+    reader = SharedReader(Connection.from_settings())
+    batch = reader.read(called(topic), Cursor(), 0.2, limit=1000)
+    reader.close()
+    return list(batch.records)
+
+
+def deliver_again(topic: str, times: int, *, with_headers: bool = True) -> None:
+    """Everything on the topic once more, and so often, byte for byte; without headers as a foreign program sends it."""
+    known = [
+        OutboundMessage(it.topic, it.key, it.value, it.raw_headers if with_headers else ()) for it in records(topic)
+    ]
+    publisher = Publisher(Connection.from_settings())
+    answers = publisher.publish(known * times)
+    publisher.close()
+    assert not any(isinstance(answer, Exception) for answer in answers), answers
 
 
 def bias_trigger(dataset_id: str, **changes: Any) -> dict[str, Any]:

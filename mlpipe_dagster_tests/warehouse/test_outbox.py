@@ -1,14 +1,16 @@
 """The outbox: order, single claims, what can never be delivered, what is sent again."""
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mlpipe_dagster import clock
-from mlpipe_dagster.errors import BrokerUnavailable
+from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError
 from mlpipe_dagster.events import Context, DatasetChanged
+from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Role, Stage
 from mlpipe_dagster.warehouse import decisions, ledger, outbox
@@ -60,6 +62,28 @@ def test_a_row_waits_for_an_older_one_of_its_key_that_somebody_holds(warehouse: 
     lease(warehouse, "a1", -1)
     deliver(warehouse, kafka)
     assert kafka.ids() == ["b1", "a1", "a2"]
+
+
+class DiesAfterSending(FakeKafka):
+    """The process ends between the acknowledgement and its note in the catalogue."""
+
+    def publish(self, messages: Sequence[OutboundMessage]) -> list[Acknowledgement | MlpipeError]:
+        super().publish(messages)
+        raise SystemExit
+
+
+def test_what_was_sent_and_not_noted_goes_again_under_its_id_when_its_lease_has_ended(warehouse: Warehouse) -> None:
+    emit(warehouse, "a1")
+    dying, kafka = DiesAfterSending(), FakeKafka()
+    with pytest.raises(SystemExit):
+        deliver(warehouse, dying)
+    emit(warehouse, "a2")
+    deliver(warehouse, kafka)
+    assert (dying.ids(), kafka.ids()) == (["a1"], []), "the later one of its key waits as long"
+    lease(warehouse, "a1", -1)
+    deliver(warehouse, kafka)
+    deliver(warehouse, kafka)
+    assert kafka.ids() == ["a1", "a2"]
 
 
 def test_each_row_is_claimed_once_by_several_threads(warehouse: Warehouse) -> None:
