@@ -160,6 +160,9 @@ class Settings(BaseSettings):
     )
 
     # deadlines and limits
+    dataset_deadline_seconds: float = Field(
+        1800, alias="MLPIPE_DATASET_DEADLINE", description="Seconds for reading a table"
+    )
     bias_deadline_seconds: float = Field(600, alias="MLPIPE_BIAS_DEADLINE", description="Seconds for a bias report")
     xai_deadline_seconds: float = Field(600, alias="MLPIPE_XAI_DEADLINE", description="Seconds for an explanation")
     automl_grace_seconds: float = Field(300, alias="MLPIPE_AUTOML_GRACE", description="Seconds beyond the budget")
@@ -168,7 +171,15 @@ class Settings(BaseSettings):
         60, alias="MLPIPE_UNKNOWN_GRACE", description="Seconds a trigger waits for a dataset or model nobody knows yet"
     )
     max_upload_bytes: int = Field(5 * 1024**3, alias="MLPIPE_MAX_UPLOAD_BYTES", description="Largest upload")
-    max_attempts: int = Field(3, alias="MLPIPE_MAX_ATTEMPTS", description="Runs a stage gets when it dies")
+    max_attempts: int = Field(
+        3, alias="MLPIPE_MAX_ATTEMPTS", description="Tries a stage gets when its run dies or meets a passing trouble"
+    )
+    retry_seconds: float = Field(
+        2, alias="MLPIPE_RETRY_SECONDS", description="Longest wait before the second try; doubles with each further one"
+    )
+    retry_longest_seconds: float = Field(
+        60, alias="MLPIPE_RETRY_LONGEST", description="Longest wait before any further try"
+    )
     threads: int = Field(2, alias="MLPIPE_THREADS", description="Threads of DuckDB, LightGBM and friends")
     duckdb_memory: str = Field("2GB", alias="MLPIPE_DUCKDB_MEMORY", description="Memory limit of one DuckDB connection")
 

@@ -85,7 +85,7 @@ def _record_limits(admin: BrokerAdmin, names: list[str]) -> dict[str, int]:
 
 
 def _check_readers(connection: Connection, states: dict[str, TopicState]) -> Iterator[Finding]:
-    if not _catalogue_exists():
+    if not catalogue_exists():
         return
     with open_warehouse().reading() as session:
         positions = {row.topic: row for row in session.scalars(select(ReaderPosition))}
@@ -133,7 +133,7 @@ def log_ends(connection: Connection, places: list[Partition]) -> dict[Partition,
 def check_warehouse() -> Iterator[Finding]:
     """Catalogue, outbox and objects."""
     shown = make_url(settings().catalogue).render_as_string(hide_password=True)
-    if not _catalogue_exists():
+    if not catalogue_exists():
         yield Finding(Verdict.FAIL, "catalogue", f"there is none at {shown} yet", START_HINT)
         return
     try:
@@ -148,7 +148,8 @@ def check_warehouse() -> Iterator[Finding]:
     yield _check_objects(warehouse)
 
 
-def _catalogue_exists() -> bool:
+def catalogue_exists() -> bool:
+    """Whether there is a catalogue to ask: looking must not create one."""
     url = make_url(settings().catalogue)
     return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
 

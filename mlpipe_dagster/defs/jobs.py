@@ -9,6 +9,8 @@ from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.schema import LedgerRow
 
 ROW_TAG = "mlpipe/row"
+REQUEST_TAG = "mlpipe/request"
+"""Which of the runs that were asked for a row this is, counted from 1."""
 STAGE_JOBS = {stage: dg.define_asset_job(f"{asset}_job", selection=[asset]) for stage, asset in ASSETS.items()}
 
 
@@ -16,7 +18,7 @@ def run_request(row: LedgerRow, run_key: str) -> dg.RunRequest:
     """The run that does a ledger row's work."""
     stage = Stage(row.stage)
     asset = ASSETS[stage]
-    tags = {ROW_TAG: str(row.id), "mlpipe/user_id": row.user_id}
+    tags = {ROW_TAG: str(row.id), REQUEST_TAG: str(row.requests), "mlpipe/user_id": row.user_id}
     if row.correlation_id:
         tags["mlpipe/correlation_id"] = row.correlation_id
     return dg.RunRequest(

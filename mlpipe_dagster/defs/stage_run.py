@@ -1,27 +1,24 @@
 """One stage inside a run: claim its row, do the work, tell Dagster what came of it.
 
-A run that does not own the work yields nothing. What a person can mend ends the pipeline with a plain message; a
-passing trouble (database, disk, network) leaves the row to the sweep, which asks for another attempt.
+A run that does not own the work yields nothing. A passing trouble (database, disk, network) gives the row back: the
+sweep asks for another run when its wait is over. Whatever else goes wrong ends the pipeline with a plain message.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe_dagster.defs.config import StageConfig
 from mlpipe_dagster.defs.materialization import materialize_result
 from mlpipe_dagster.defs.resources import KafkaResource, StagesResource, WarehouseResource
-from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, StageLost, UserError
+from mlpipe_dagster.errors import StageLost, UserError
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import datasets, failures, ledger
+from mlpipe_dagster.warehouse import datasets, failures, ledger, retries, trouble
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.schema import DatasetKey
 from mlpipe_dagster.warehouse.warehouse import Warehouse
-
-PASSING_TROUBLE = (OperationalError, PoolTimeout, BrokerUnavailable, OSError)
 
 
 def run_stage(
@@ -44,9 +41,10 @@ def run_stage(
     except StageLost as lost:
         context.log.warning(f"{lost} Nothing was stored.")
         return
-    except PASSING_TROUBLE:
-        raise
     except Exception as error:
+        if trouble.is_passing(error):
+            _put_back(context, warehouse, kafka, claim, error)
+            raise
         raise _failure(warehouse, kafka, claim, error) from error
     context.log.info("\n".join([outcome.summary, *(f"{name}: {link}" for name, link in outcome.links.items())]))
     yield materialize_result(warehouse.settings, claim, outcome)
@@ -79,10 +77,25 @@ def _dataset_key(session: Any, partition_key: str) -> DatasetKey:
     return key
 
 
+def _put_back(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, kafka: KafkaResource, claim: Claim, error: Exception
+) -> None:
+    """Give the row back for another try; with a catalogue that cannot be written the sweep does so when this ended."""
+    error_type, reason = trouble.error_type_of(error), trouble.in_words(error)
+    try:
+        with warehouse.transaction() as session:
+            goes_on = retries.put_back(session, warehouse.settings, claim, error_type, reason)
+    except SQLAlchemyError as worse:
+        context.log.warning(f"{reason}; the row could not be given back either: {trouble.in_words(worse)}")
+        return
+    context.log.warning(f"{reason}; {'it will be tried again' if goes_on else 'it is not tried again'}.")
+    if not goes_on:
+        kafka.deliver_or_leave(warehouse)
+
+
 def _failure(warehouse: Warehouse, kafka: KafkaResource, claim: Claim, error: Exception) -> dg.Failure:
     """Store and announce that the stage failed for good; the failure that ends the run says the same."""
-    error_type = error.error_type if isinstance(error, MlpipeError) else "internal"
-    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    error_type, message = trouble.error_type_of(error), trouble.in_words(error)
     with warehouse.transaction() as session:
         failures.fail_claim(session, warehouse.settings, claim, error_type, message)
     kafka.deliver_or_leave(warehouse)

@@ -1,12 +1,13 @@
 """The sweep: what kills, crashes and dead brokers left behind. Flushes, sends again, reconciles ledger and runs."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.launcher import WorkerStatus
 
 from mlpipe_dagster import clock
-from mlpipe_dagster.defs.jobs import ROW_TAG, STAGE_JOBS, run_request
+from mlpipe_dagster.defs.jobs import REQUEST_TAG, ROW_TAG, STAGE_JOBS, run_request
 from mlpipe_dagster.defs.partitions import missing_partitions
 from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable
@@ -14,12 +15,18 @@ from mlpipe_dagster.messaging.topics import topic_ids
 from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse import outbox, reconcile
 from mlpipe_dagster.warehouse.pipelines import ASSETS
-from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunState, Wanted
+from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunSeen, RunState, Wanted
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-SWEEP_SECONDS = 5
+SWEEP_SECONDS = 2
 MATERIALIZED_ENOUGH = 20
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 @dg.sensor(
@@ -36,7 +43,8 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
         reconcile.recheck_unknown(session, store)
         reconcile.take_over(session, store)
         reconcile.end_overdue(session, store)
-    notes = list(_terminate_superseded(store, instance))
+    _end_late_runs(store, instance)
+    notes = list(_terminate_unwanted(store, instance))
     # late: what is asked for here has to wait again when the tick fails after it
     wanted = _rows_to_run(store, instance)
     notes += _mend_events(store, kafka)  # also what the rows that ended just now have to say
@@ -52,31 +60,75 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
 def _rows_to_run(store: Warehouse, instance: dg.DagsterInstance) -> list[Wanted]:
     with store.reading() as session:
         rows = reconcile.rows_without_result(session)
-    asked = (reconcile.run_again(store, row, *run_state(instance, row)) for row in rows)
+    asked = (reconcile.run_again(store, row, run_of(instance, row)) for row in rows)
     return [wanted for wanted in asked if wanted]
 
 
-def run_state(instance: dg.DagsterInstance, row: LedgerRow) -> tuple[RunState, int]:
-    """What has become of the runs of a row, and how many there were.
+def _end_late_runs(store: Warehouse, instance: dg.DagsterInstance) -> None:
+    """Give up what is at work beyond its deadline; a late run that is not at work any more has died instead."""
+    with store.reading() as session:
+        rows = reconcile.overdue_rows(session)
+    for row in rows:
+        run = instance.get_run_by_id(row.run_id or "")
+        if run and _is_alive(instance, run, doubtful=True):
+            reconcile.end_late_run(store, row)
+
+
+def run_of(instance: dg.DagsterInstance, row: LedgerRow) -> RunSeen:
+    """What has become of the run of a row: the one that took it, else the one that was last asked for.
 
     A run that a person started bears no tag of its row (or, executed again, that of another): the row names it.
     """
-    tagged = instance.get_runs(dg.RunsFilter(tags={ROW_TAG: str(row.id)}), limit=20)  # the newest first
-    holder = instance.get_run_by_id(row.run_id) if row.run_id else None
-    runs = ([holder] if holder and holder.run_id not in {run.run_id for run in tagged} else []) + list(tagged)
+    if row.state == "taken":
+        holder = instance.get_run_by_id(row.run_id) if row.run_id else None
+        runs = [holder] if holder else []
+    else:
+        tagged = instance.get_runs(dg.RunsFilter(tags={ROW_TAG: str(row.id)}), limit=20)  # the newest first
+        runs = [run for run in tagged if run.tags.get(REQUEST_TAG, "0") == str(row.requests)]
     if not runs:
-        return RunState.NONE, 0
+        return RunSeen(RunState.NONE)
     if any(_is_alive(instance, run) for run in runs):
-        return RunState.ALIVE, len(runs)
-    return RunState.CANCELED if _somebody_canceled(instance, runs[0]) else RunState.DIED, len(runs)
+        return RunSeen(RunState.ALIVE)
+    if _somebody_canceled(instance, runs[0]):
+        return RunSeen(RunState.CANCELED)
+    record = instance.get_run_record_by_id(runs[0].run_id)
+    ended_at = datetime.fromtimestamp(record.end_time, UTC).replace(tzinfo=None) if record and record.end_time else None
+    return RunSeen(RunState.DIED, _why_it_died(instance, runs[0]), ended_at)
 
 
-def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """At work, or waiting for its turn. A run whose queue died with its process is said to have failed."""
+def _why_it_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What its log says last of a failure: of a step, of its launch, or of its process."""
+    if run.status is dg.DagsterRunStatus.CANCELED:
+        return "the run was interrupted when its process was asked to end"
+    for kind in (dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE):
+        for record in instance.get_records_for_run(run.run_id, of_type=kind, ascending=False, limit=5).records:
+            said = _failure_in(record.event_log_entry.dagster_event)
+            if said:
+                return said
+    return "the run ended without its result"
+
+
+def _failure_in(event: dg.DagsterEvent | None) -> str:
+    """The failure an event tells of, in one line; empty where it tells of none."""
+    if event is None:
+        return ""
+    error = getattr(event.event_specific_data, "error", None)
+    if error is not None:
+        cause = error.cause if event.is_step_failure and error.cause else error
+        return str(cause.message).strip().splitlines()[0]
+    return (event.message or "").strip().splitlines()[0] if event.is_run_failure and event.message else ""
+
+
+def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun, doubtful: bool = False) -> bool:
+    """At work, or waiting for its turn. A run whose queue died with its process is said to have failed.
+
+    `doubtful`: look for the process of a run that has started, too.
+    """
     if run.is_finished:
         return False
     launcher, record = instance.run_launcher, instance.get_run_record_by_id(run.run_id)
-    if run.status is not dg.DagsterRunStatus.STARTING or not launcher.supports_check_run_worker_health or not record:
+    in_doubt = run.status is dg.DagsterRunStatus.STARTING or doubtful
+    if not in_doubt or not launcher.supports_check_run_worker_health or not record:
         return True
     fresh = clock.now() - record.update_timestamp.replace(tzinfo=None) < LAUNCH_GRACE
     if fresh or launcher.check_run_worker_health(run).status is not WorkerStatus.NOT_FOUND:
@@ -107,13 +159,16 @@ def _mend_events(store: Warehouse, kafka: KafkaResource) -> Iterator[str]:
             yield f"{error}; {outbox.depth(session)} events wait in the outbox"
 
 
-def _terminate_superseded(store: Warehouse, instance: dg.DagsterInstance) -> Iterator[str]:
+def _terminate_unwanted(store: Warehouse, instance: dg.DagsterInstance) -> Iterator[str]:
     """End runs whose work nobody wants any more; one that cannot be reached can store nothing, and must stop nobody."""
     with store.reading() as session:
-        rows = reconcile.superseded_runs(session)
-    for row in rows:
-        run = instance.get_run_by_id(row.run_id or "")
-        if run and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:
+        rows = reconcile.unwanted_rows(session)
+    if not rows:
+        return
+    holders, row_ids = {row.run_id for row in rows}, {str(row.id) for row in rows}
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        on_its_way = run.tags.get(ROW_TAG) in row_ids and run.parent_run_id is None  # else a person wants it again
+        if run.run_id in holders or on_its_way:
             try:
                 instance.run_launcher.terminate(run.run_id)
             except dg.DagsterError as error:

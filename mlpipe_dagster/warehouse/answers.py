@@ -5,15 +5,22 @@ Reads the stored results and the ledger; results.py stores the results, ledger.p
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse.schema import BiasReportRow, LedgerRow, ModelRow, XaiReportRow
+from mlpipe_dagster.warehouse.schema import BiasReportRow, LedgerRow, ModelRow, Pipeline, XaiReportRow
 
 PERSONS_CAUSE = "run:"
 """How the cause of a run begins that a person started in the Dagster UI."""
+OVERDUE = "overdue"
+"""The `error_type` of work that did not end in time."""
+
+
+def overdue() -> ColumnElement[bool]:
+    """Rows that ended because their time was up; what comes late still counts."""
+    return (LedgerRow.state == "failed") & LedgerRow.note.startswith(f"{OVERDUE}:")
 
 
 def answered_since(session: Session, row: LedgerRow) -> bool:
@@ -57,8 +64,8 @@ def oldest_unanswered(
 ) -> LedgerRow | None:
     """The row that a foreign result without a version answers; `payload` is what its trigger must have said.
 
-    Superseded rows are included until their deadline: their worker knows nothing of the newer version. A run that a
-    person started asked no worker.
+    Superseded rows are included until their deadline: their worker knows nothing of the newer version; overdue ones
+    where no other row waits: a late result is a result. A run that a person started asked no worker.
     """
     late = (LedgerRow.state == "superseded") & (LedgerRow.deadline > clock.now())
     rows = session.scalars(
@@ -67,16 +74,36 @@ def oldest_unanswered(
             LedgerRow.stage == stage.value,
             LedgerRow.user_id == user_id,
             LedgerRow.dataset_id == dataset_id,
-            LedgerRow.state.in_(("expected", "taken")) | late,
+            LedgerRow.state.in_(("expected", "taken")) | late | overdue(),
             ~LedgerRow.cause.startswith(PERSONS_CAUSE),
         )
-        .order_by(LedgerRow.id)
+        .order_by(overdue(), LedgerRow.id)
     )
-    return next((row for row in rows if all(row.payload.get(name) == said for name, said in payload.items())), None)
+    asked = (row for row in rows if all(row.payload.get(name) == said for name, said in payload.items()))
+    return next((row for row in asked if row.state != "failed" or not asked_again(session, row)), None)
+
+
+def asked_again(session: Session, row: LedgerRow) -> bool:
+    """A later trigger asked for the same stage of this dataset: the row is history."""
+    later = select(LedgerRow.id).where(
+        LedgerRow.stage == row.stage,
+        *_same_dataset(LedgerRow, row),
+        LedgerRow.id > row.id,
+        ~LedgerRow.cause.startswith(PERSONS_CAUSE),
+    )
+    return session.scalar(later.limit(1)) is not None
 
 
 def answer(session: Session, row: LedgerRow) -> None:
-    """A foreign result has answered the row. A superseded pipeline stays so."""
+    """A foreign result has answered the row. A superseded pipeline stays so; one that had failed over it goes on."""
     if row.stage == Stage.XAI.value and not explained_by_others(session, row):
         return
+    if row.state == "failed":
+        _go_on(session, row)
     row.state, row.note = "answered", "answered by a foreign result"
+
+
+def _go_on(session: Session, row: LedgerRow) -> None:
+    pipeline = session.scalar(select(Pipeline).where(*_same_dataset(Pipeline, row), Pipeline.number == row.number))
+    if pipeline and pipeline.status == "failed":
+        pipeline.status = "running"

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.schema import Column, CreateColumn
 
+from mlpipe_dagster.errors import MlpipeError
 from mlpipe_dagster.warehouse.schema import Row
 
 BUSY_TIMEOUT_SECONDS = 60
@@ -27,11 +29,22 @@ class Catalogue:
         self._writing = self._engine.execution_options(mlpipe_write=True)
 
     def create(self) -> None:
-        """Create the tables that are missing. Two processes may do so at once."""
+        """Create the tables and columns that are missing. Two processes may do so at once.
+
+        Raises
+        ------
+        MlpipeError
+            A table of an older mlpipe lacks a column that cannot simply be added.
+        """
         try:
             Row.metadata.create_all(self._writing)
         except (OperationalError, ProgrammingError, IntegrityError):
             Row.metadata.create_all(self._writing)  # another process was creating them: now they exist
+        with self._engine.connect() as connection:
+            complete = not _missing_columns(connection)
+        if not complete:
+            with self._writing.begin() as connection:
+                _add_columns(connection, self.url)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -53,6 +66,30 @@ class Catalogue:
     def dispose(self) -> None:
         """Forget open connections."""
         self._engine.dispose()
+
+
+def _missing_columns(connection: Connection) -> list[Column[object]]:
+    """Columns of the schema that the tables of an older mlpipe do not have."""
+    inspector, missing = inspect(connection), []
+    for table in Row.metadata.sorted_tables:
+        found = {one["name"] for one in inspector.get_columns(table.name)}
+        missing += [column for column in table.columns if column.name not in found]
+    return missing
+
+
+def _add_columns(connection: Connection, url: str) -> None:
+    """Bring tables of an older mlpipe up to date: their rows get the defaults of the new columns."""
+    postgres = connection.dialect.name == "postgresql"
+    for column in _missing_columns(connection):
+        if not column.nullable and column.server_default is None:
+            shown = make_url(url).render_as_string(hide_password=True)
+            raise MlpipeError(
+                f"The catalogue {shown} is of an older mlpipe and cannot be used: {column} is missing. "
+                "Name another one with MLPIPE_CATALOGUE, or another MLPIPE_HOME."
+            )
+        clause = "ADD COLUMN IF NOT EXISTS" if postgres else "ADD COLUMN"  # SQLite's writers take turns
+        definition = CreateColumn(column).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {column.table.name} {clause} {definition}")
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -18,6 +18,7 @@ from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Stage, parse_time_budget
 from mlpipe_dagster.warehouse import datasets, decisions, inbox, ledger, outbox
 from mlpipe_dagster.warehouse.datasets import LIVE_STATUSES, OPEN_STATES
+from mlpipe_dagster.warehouse.deadlines import time_allowed
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import DatasetVersion, LedgerRow, Question
 from mlpipe_dagster.warehouse.warehouse import OURS, Warehouse
@@ -73,7 +74,7 @@ def retry_pipeline(
         row = _row_to_retry(session, owner, stage)
         _reopen(session, owner)
         if row.stage == Stage.DATASET.value:
-            session.add(_dataset_again(row))
+            session.add(_dataset_again(row, warehouse.settings))
         else:
             version = datasets.get_version(session, owner.user_id, owner.dataset_id, owner.number)
             event = _trigger_again(row, version, warehouse.settings)
@@ -119,7 +120,7 @@ def _fresh(what: str) -> str:
     return f"{what}:{uuid.uuid4()}"
 
 
-def _dataset_again(row: LedgerRow) -> LedgerRow:
+def _dataset_again(row: LedgerRow, settings: Settings) -> LedgerRow:
     """A new row and no record: `dataset-events` says that somebody uploaded, and nobody has."""
     now = clock.now()
     return LedgerRow(
@@ -137,7 +138,7 @@ def _dataset_again(row: LedgerRow) -> LedgerRow:
         continue_pipeline=True,
         attempt=0,
         triggered_at=now,
-        deadline=now + (row.deadline - row.created_at),
+        deadline=now + time_allowed(Stage.DATASET, settings, {}),
         requested_at=ledger.NEVER_REQUESTED,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -17,8 +17,9 @@ from mlpipe_dagster.errors import StageLost, UserError
 from mlpipe_dagster.events import Context, Event
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.settings import Settings
-from mlpipe_dagster.vocabulary import Role, Stage, TaskKind, parse_time_budget
+from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
 from mlpipe_dagster.warehouse import answers, datasets
+from mlpipe_dagster.warehouse.deadlines import time_allowed
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import DatasetKey, DatasetVersion, LedgerRow, ModelRow, Pipeline
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_of
@@ -27,8 +28,6 @@ STAGE_ROLES: Mapping[Stage, Role] = {Stage.BIAS: Role.BIAS, Stage.AUTOML: Role.A
 """Who plays each stage; `dataset` is always ours, because later stages need its Parquet and partition."""
 
 CORE_PREFIX = "core-"
-LONGEST_BUDGET_SECONDS = 365 * 24 * 3600.0
-"""Beyond it a deadline means nothing, and soon leaves the calendar."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,8 @@ class Arrived:
     @property
     def at(self) -> datetime:
         """When it was stored, naive UTC; never later than now, whatever a producer's clock says."""
+        if self.record.timestamp <= 0:  # its producer said nothing
+            return clock.now()
         try:
             stored = datetime.fromtimestamp(self.record.timestamp / 1000, UTC).replace(tzinfo=None)
         except (OverflowError, ValueError, OSError):  # a timestamp no calendar knows
@@ -113,11 +114,14 @@ def enter(session: Session, warehouse: Warehouse, stage: Stage, arrived: Arrived
     row.coordinates = arrived.record.coordinates
     row.triggered_at = arrived.at
     row.correlation_id = arrived.record.headers.get("ce_correlationid") or row.correlation_id
-    row.deadline = clock.now() + _time_allowed(stage, warehouse.settings, row.payload)
+    row.deadline = clock.now() + time_allowed(stage, warehouse.settings, row.payload)
     row.state, row.note = first_state(session, row)
+    row.requests = int(row.state == "expected" and row.player == OURS)  # the tick asks for the first run
     session.add(row)
     if row.state == "expected":
         reopen_pipeline(session, row)
+    if row.state == "answered" and stage is Stage.XAI:  # a foreign worker read its trigger before we did
+        finish_pipeline(session, owner)
     if row.state != "unknown":
         close_expected_trigger(session, stage, owner)
     session.flush()
@@ -162,13 +166,6 @@ def trigger_payload(event: Event) -> dict[str, Any]:
     wanted = ("target_column_name", "task_type", "time_budget", "model_id", "version", "level", "record_count")
     content = event.model_dump(mode="json", include=set(wanted))  # metadata may be nested deeper than can be dumped
     return {name: content[name] for name in wanted if content.get(name) is not None}
-
-
-def _time_allowed(stage: Stage, settings: Settings, payload: Mapping[str, Any]) -> timedelta:
-    if stage is Stage.AUTOML:
-        budget = parse_time_budget(str(payload["time_budget"]), settings.time_budget_unit)
-        return timedelta(seconds=min(budget, LONGEST_BUDGET_SECONDS) + settings.automl_grace_seconds)
-    return timedelta(seconds=settings.xai_deadline_seconds if stage is Stage.XAI else settings.bias_deadline_seconds)
 
 
 def first_state(session: Session, row: LedgerRow) -> tuple[str, str | None]:
@@ -217,15 +214,21 @@ def take(session: Session, stage: Stage, cause: str, run_id: str, rerun: bool = 
     `rerun`: a person re-executes a run; a row that failed or was cancelled gets another attempt.
     """
     states = ("expected", "failed", "cancelled") if rerun else ("expected",)
+    changes = {"state": "taken", "run_id": run_id, "attempt": LedgerRow.attempt + 1, "retry_at": None}
+    # why it is tried again stays to be seen, until it is done
+    changes["note"] = case((LedgerRow.state == "expected", LedgerRow.note), else_=None)
     taken = session.execute(
         update(LedgerRow)
         .where(LedgerRow.stage == stage.value, LedgerRow.cause == cause, LedgerRow.state.in_(states))
-        .values(state="taken", run_id=run_id, attempt=LedgerRow.attempt + 1, note=None)
+        .values(changes)
     )
     row = find(session, stage.value, cause)
     if row is None or not taken.rowcount:  # type: ignore[attr-defined]
         return None
+    now = clock.now()  # waiting for its turn takes nothing from a run's time
+    row.deadline, row.taken_at = now + (row.deadline - (row.taken_at or row.created_at)), now
     if rerun:
+        row.failures = 0
         reopen_pipeline(session, row)
     return _claim(row)
 
@@ -237,15 +240,26 @@ def reopen_pipeline(session: Session, row: LedgerRow) -> None:
         pipeline.status = "running"
 
 
+def finish_pipeline(session: Session, owner: Owner) -> None:
+    """Its explanations are there: nothing more follows."""
+    pipeline = get_pipeline(session, owner)
+    if pipeline and pipeline.status == "running":
+        pipeline.status = "done"
+
+
 def take_for_person(
     session: Session, settings: Settings, stage: Stage, version: DatasetVersion, run_id: str,
     payload: dict[str, Any], continue_pipeline: bool,
 ) -> Claim:  # fmt: skip
     """The row of a run that a person started in the UI: its cause is the run itself."""
     cause = f"{answers.PERSONS_CAUSE}{run_id}"
-    row = _new_row(session, settings, stage.value, datasets.owner_of(version), cause, cause)
+    owner = datasets.owner_of(version)
+    row = _new_row(session, settings, stage.value, owner, cause, cause)
     row.payload, row.continue_pipeline = payload, continue_pipeline
-    row.state, row.run_id, row.attempt = "taken", run_id, 1
+    row.state, row.run_id, row.attempt, row.requests = "taken", run_id, 1, 1
+    pipeline = get_pipeline(session, owner)
+    row.taken_at = row.requested_at
+    row.deadline = row.taken_at + time_allowed(stage, settings, (pipeline.choices if pipeline else {}) | payload)
     session.add(row)
     session.flush()
     return _claim(row)
@@ -277,7 +291,7 @@ def close(session: Session, claim: Claim) -> None:
     closed = session.execute(
         update(LedgerRow)
         .where(LedgerRow.id == claim.row_id, LedgerRow.state == "taken", LedgerRow.run_id == claim.run_id)
-        .values(state="done")
+        .values(state="done", note=None)
     )
     if not closed.rowcount:  # type: ignore[attr-defined]
         row = session.get_one(LedgerRow, claim.row_id)
@@ -322,7 +336,7 @@ def _triggered_since(session: Session, stage: Stage, event: LedgerRow) -> bool:
 
 
 def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None:
-    """The foreign core has sent the trigger that was expected of it."""
+    """The foreign core has sent the trigger that was expected of it, if late."""
     session.execute(
         update(LedgerRow)
         .where(
@@ -330,9 +344,9 @@ def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None
             LedgerRow.user_id == owner.user_id,
             LedgerRow.dataset_id == owner.dataset_id,
             LedgerRow.number == owner.number,
-            LedgerRow.state == "expected",
+            (LedgerRow.state == "expected") | answers.overdue(),
         )
-        .values(state="answered")
+        .values(state="answered", note=None)
     )
 
 

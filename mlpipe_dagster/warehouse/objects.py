@@ -152,7 +152,7 @@ class FolderObjects:
 def _part_beside(path: Path) -> IO[bytes]:
     """A new file in the folder where the object will be; a deletion may remove that folder before the file is in it."""
     for _ in range(FOLDER_ATTEMPTS):
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, FileExistsError):  # mkdir meets a folder that is just going
             path.parent.mkdir(parents=True, exist_ok=True)
             return tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False)
     raise FileNotFoundError(f"{path.parent} is removed again and again while an object is stored in it.")

@@ -1,10 +1,10 @@
 """The sweep's view of the ledger: which rows need a run, a recheck, an end. Knows nothing of Dagster's runs.
 
-What a run did is told as `RunState`s by the caller (defs/sweep.py).
+What a run did is told as `RunSeen` by the caller (defs/sweep.py).
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 from sqlalchemy import select
@@ -13,24 +13,35 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.vocabulary import Role, Stage
-from mlpipe_dagster.warehouse import datasets, decisions, failures, inbox, ledger
+from mlpipe_dagster.warehouse import answers, datasets, deadlines, decisions, failures, inbox, ledger, retries
+from mlpipe_dagster.warehouse.answers import OVERDUE
 from mlpipe_dagster.warehouse.ledger import CORE_PREFIX, UnknownForTooLong
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_of
 
 LAUNCH_GRACE = timedelta(seconds=20)
+MOST_GRACE_DOUBLINGS = 4
 SETTLE = timedelta(seconds=3)
-OVERDUE = "overdue"
+RECENTLY = timedelta(minutes=10)
 
 
 class RunState(Enum):
-    """What has become of the runs of a row."""
+    """What has become of the run that should be doing a row."""
 
     NONE = "none"
     ALIVE = "alive"
     DIED = "died"
     CANCELED = "canceled"
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """What Dagster says of that run; of one that died also why, and when."""
+
+    state: RunState
+    reason: str = ""
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -42,41 +53,66 @@ class Wanted:
 
 
 def rows_without_result(session: Session) -> list[LedgerRow]:
-    """Rows of ours that a run should be doing: whoever asks Dagster about them does so outside a transaction."""
+    """Rows of ours that a run should be doing, and those whose next try is due.
+
+    Whoever asks Dagster about them does so outside a transaction.
+    """
+    now = clock.now()
+    unsure = LedgerRow.retry_at.is_(None) & (LedgerRow.requested_at < now - SETTLE)
     query = select(LedgerRow).where(
         LedgerRow.player == OURS,
         LedgerRow.state.in_(("expected", "taken")),
-        LedgerRow.requested_at < clock.now() - SETTLE,
+        unsure | (LedgerRow.retry_at <= now),
     )
     return list(session.scalars(query.order_by(LedgerRow.id)))
 
 
-def run_again(warehouse: Warehouse, seen: LedgerRow, state: RunState, runs: int) -> Wanted | None:
-    """Another attempt for a row whose run never came or died, where it may have one; else the row ends here.
+def run_again(warehouse: Warehouse, seen: LedgerRow, run: RunSeen) -> Wanted | None:
+    """Another try for a row whose run never came or died, when it is due and it may have one; else the row ends here.
 
-    `state` and `runs` say what became of the runs of the row as it was `seen`, and how many there were; a row that has
-    changed since is left alone.
+    `run` says what became of the run of the row as it was `seen`; a row that has changed since is left alone. The run
+    of a row that waits for its next try is known to have failed: it is not looked at.
     """
-    now = clock.now()
-    if state is RunState.ALIVE or (state is RunState.NONE and now - seen.requested_at < LAUNCH_GRACE):
+    put_off = seen.retry_at is not None
+    if not put_off and (run.state is RunState.ALIVE or (run.state is RunState.NONE and _may_still_come(seen))):
         return None
     with warehouse.transaction() as session:
         row = session.get(LedgerRow, seen.id, with_for_update=True)
         if row is None or _standing(row) != _standing(seen):
             return None
-        if state is RunState.CANCELED:
-            _cancel(session, row)
-        elif runs >= warehouse.settings.max_attempts:
-            message = f"The run died {runs} times. Look at its last run, then start it again."
-            failures.fail_row(session, warehouse.settings, row, "run_died", message, row.run_id)
-        else:
-            row.state, row.run_id, row.requested_at = "expected", None, now
-            return Wanted(row, f"{row.id}/{runs + 1}")
+        if put_off:
+            return _ask(row)
+        match run.state:
+            case RunState.CANCELED:
+                _cancel(session, row)
+            case RunState.DIED:
+                goes_on = retries.try_later(session, warehouse.settings, row, RUN_DIED, run.reason, run.ended_at)
+                return _ask(row) if goes_on and row.retry_at and row.retry_at <= clock.now() else None
+            case _ if row.requests >= warehouse.settings.max_attempts and row.deadline < clock.now():
+                message = f"No run could be started. See Dagster's daemon, then: mlpipe retry {row.partition_key}"
+                failures.fail_row(session, warehouse.settings, row, "not_started", message)
+            case _:
+                return _ask(row)
     return None
 
 
+RUN_DIED = "run_died"
+
+
+def _may_still_come(row: LedgerRow) -> bool:
+    """A run that was asked for may not be created yet: the more often it was asked for, the longer it may take."""
+    doublings = min(max(row.requests - 1, 0), MOST_GRACE_DOUBLINGS)
+    return clock.now() - row.requested_at < LAUNCH_GRACE * float(2**doublings)
+
+
+def _ask(row: LedgerRow) -> Wanted:
+    row.state, row.run_id, row.retry_at, row.requested_at = "expected", None, None, clock.now()
+    row.requests += 1
+    return Wanted(row, f"{row.id}/{row.requests}")
+
+
 def _standing(row: LedgerRow) -> tuple[object, ...]:
-    return row.state, row.run_id, row.player, row.requested_at
+    return row.state, row.run_id, row.player, row.requested_at, row.retry_at
 
 
 def _cancel(session: Session, row: LedgerRow) -> None:
@@ -120,12 +156,32 @@ def end_overdue(session: Session, warehouse: Warehouse) -> None:
         failures.fail_row(session, warehouse.settings, row, OVERDUE, message)
 
 
-def superseded_runs(session: Session) -> list[LedgerRow]:
-    """Rows that a newer upload or a deletion closed while their run was at work."""
+def overdue_rows(session: Session) -> list[LedgerRow]:
+    """Rows of ours whose run took them and did not end in time; waiting for a turn does not count."""
     query = select(LedgerRow).where(
-        LedgerRow.state.in_(("superseded", "cancelled")),
-        LedgerRow.run_id.is_not(None),
-        LedgerRow.updated_at > clock.now() - timedelta(minutes=10),
+        LedgerRow.player == OURS,
+        LedgerRow.state == "taken",
+        LedgerRow.taken_at.is_not(None),
+        LedgerRow.deadline < clock.now(),
+    )
+    return list(session.scalars(query))
+
+
+def end_late_run(warehouse: Warehouse, seen: LedgerRow) -> None:
+    """End a row whose run is at work beyond its deadline: from here on that run can store nothing."""
+    with warehouse.transaction() as session:
+        row = session.get(LedgerRow, seen.id, with_for_update=True)
+        if row is None or _standing(row) != _standing(seen) or row.taken_at is None:
+            return
+        message = deadlines.too_late(Stage(row.stage), row.deadline - row.taken_at, row.partition_key)
+        failures.fail_row(session, warehouse.settings, row, OVERDUE, message, row.run_id)
+
+
+def unwanted_rows(session: Session) -> list[LedgerRow]:
+    """Rows that somebody or something closed a while ago, perhaps while a run was at work or on its way."""
+    query = select(LedgerRow).where(
+        LedgerRow.state.in_(("superseded", "cancelled")) | answers.overdue(),
+        LedgerRow.updated_at > clock.now() - RECENTLY,
     )
     return list(session.scalars(query))
 
@@ -136,18 +192,18 @@ def recently_done(session: Session) -> list[LedgerRow]:
     query = select(LedgerRow).where(
         LedgerRow.state == "done",
         LedgerRow.run_id.is_not(None),
-        LedgerRow.updated_at.between(now - timedelta(minutes=10), now - SETTLE),
+        LedgerRow.updated_at.between(now - RECENTLY, now - SETTLE),
     )
     return list(session.scalars(query))
 
 
 def take_over(session: Session, warehouse: Warehouse) -> int:
     """What was asked of a foreign worker whose role is ours now becomes ours, overdue or not; returns how many."""
-    overdue = (LedgerRow.state == "failed") & LedgerRow.note.startswith(f"{OVERDUE}:")
-    open_or_overdue = select(LedgerRow).where(LedgerRow.player == FOREIGN, (LedgerRow.state == "expected") | overdue)
+    open_or_overdue = (LedgerRow.state == "expected") | answers.overdue()
+    rows = select(LedgerRow).where(LedgerRow.player == FOREIGN, open_or_overdue).order_by(LedgerRow.id)
     count = 0
-    for row in session.scalars(open_or_overdue.order_by(LedgerRow.id)):
-        if player_of(session, _role(row)) == OURS and not _is_superseded(session, row):
+    for row in session.scalars(rows):
+        if player_of(session, _role(row)) == OURS and not _is_history(session, row):
             ledger.reopen_pipeline(session, row)
             if row.stage.startswith(CORE_PREFIX):
                 decisions.decide_in_place_of(session, warehouse, row)
@@ -161,6 +217,9 @@ def _role(row: LedgerRow) -> Role:
     return Role.AGENTIC_CORE if row.stage.startswith(CORE_PREFIX) else ledger.STAGE_ROLES[Stage(row.stage)]
 
 
-def _is_superseded(session: Session, row: LedgerRow) -> bool:
+def _is_history(session: Session, row: LedgerRow) -> bool:
+    """Superseded, or overdue and asked for again since: doing it now would do it twice."""
     newest = datasets.latest(session, row.user_id, row.dataset_id)
-    return newest is None or row.number != newest.number
+    if newest is None or row.number != newest.number:
+        return True
+    return row.state == "failed" and answers.asked_again(session, row)

@@ -322,7 +322,7 @@ def save_explanations(
             if row.level == level.value:
                 _announce(session, warehouse, _xai_event(row), origin, row.report_type)
         if claim.continue_pipeline:
-            _finish_pipeline(session, claim.owner)
+            ledger.finish_pipeline(session, claim.owner)
     return rows
 
 
@@ -338,7 +338,7 @@ def receive_explanation(
         _answer_row(session, origin)
         _announce(session, warehouse, _xai_event(row), origin)
         if origin.answers is not None and origin.answers.state == "answered":
-            _finish_pipeline(session, origin.owner)
+            ledger.finish_pipeline(session, origin.owner)
     return row
 
 
@@ -403,9 +403,3 @@ def _xai_event(row: XaiReportRow) -> XaiReported:
         level=Level(row.level),
         xai_report_id=row.id,
     )
-
-
-def _finish_pipeline(session: Session, owner: Owner) -> None:
-    pipeline = ledger.get_pipeline(session, owner)
-    if pipeline and pipeline.status == "running":
-        pipeline.status = "done"

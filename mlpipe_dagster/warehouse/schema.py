@@ -114,10 +114,19 @@ class LedgerRow(Row):
     note: Mapped[str | None]
     continue_pipeline: Mapped[bool] = mapped_column(default=True)
     attempt: Mapped[int] = mapped_column(default=0)
+    """How many runs took it."""
+    requests: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many runs were asked for; each has a key of its own."""
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many of its runs died or met a passing trouble."""
     run_id: Mapped[str | None]
     triggered_at: Mapped[datetime]
+    taken_at: Mapped[datetime | None]
     deadline: Mapped[datetime]
+    """For a run of ours, from the moment it took the row; for a foreign worker, from the trigger."""
     requested_at: Mapped[datetime]
+    retry_at: Mapped[datetime | None]
+    """When the next try may be asked for; null while no try is put off."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
 

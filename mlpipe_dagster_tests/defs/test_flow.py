@@ -337,6 +337,7 @@ def age(flow: Flow, stage: str, seconds: int = 60) -> None:
             row.requested_at = clock.now() - timedelta(seconds=seconds)
 
 
+@pytest.mark.usefixtures("without_waiting")
 def test_a_run_that_dies_is_asked_for_again_and_given_up_in_words(flow: Flow, small_table: Path) -> None:
     flow.upload(small_table, "small")
     for attempt in range(3):
@@ -355,6 +356,7 @@ def test_a_run_that_dies_is_asked_for_again_and_given_up_in_words(flow: Flow, sm
     assert state(flow, "small")["status"] == "failed"
 
 
+@pytest.mark.usefixtures("without_waiting")
 @pytest.mark.parametrize(("somebody_asked", "status"), [(True, "cancelled"), (False, "running")])
 def test_a_cancelled_run_cancels_its_pipeline_and_an_interrupted_one_is_asked_for_again(
     flow: Flow, small_table: Path, somebody_asked: bool, status: str

@@ -46,6 +46,7 @@ def test_a_persons_long_run_is_left_alone(flow: Flow, small_table: Path) -> None
     assert [(row.state, row.run_id) for row in bias_rows(flow)] == [("taken", run_id)]
 
 
+@pytest.mark.usefixtures("without_waiting")
 def test_a_persons_run_that_died_gets_another_attempt(flow: Flow, small_table: Path) -> None:
     flow.upload(small_table, "small")
     run_id = persons_run(flow, dg.DagsterRunStatus.FAILURE)
@@ -56,6 +57,7 @@ def test_a_persons_run_that_died_gets_another_attempt(flow: Flow, small_table: P
     assert (request.run_key, row.state, row.cause) == (f"{row.id}/2", "expected", f"run:{run_id}")
 
 
+@pytest.mark.usefixtures("without_waiting")
 def test_a_run_executed_again_after_a_cancel_and_killed_gets_another_attempt(flow: Flow, small_table: Path) -> None:
     flow.upload(small_table, "small")
     result = flow.tick("dataset_events", advance=False)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from mlpipe_dagster.defs import sweep
 from mlpipe_dagster.defs.warm_runs import wire
 from mlpipe_dagster.defs.warm_runs.launcher import WarmRunLauncher
-from mlpipe_dagster_tests.defs.warm_definitions import defs
+from mlpipe_dagster_tests.defs.warm_definitions import PIDS_VARIABLE, defs
 
 MODULE = "mlpipe_dagster_tests.defs.warm_definitions"
 S = dg.DagsterRunStatus
@@ -94,6 +95,74 @@ def test_a_cancelled_run_stops_even_if_its_body_will_not(instance: dg.DagsterIns
     time.sleep(0.5)  # into the body
     assert instance.run_launcher.terminate(run.run_id)
     wait(instance, run, S.CANCELED, seconds=10)
+
+
+@pytest.fixture
+def pids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a run of `parent_job` writes its own process and its child's."""
+    file = tmp_path / "pids"
+    monkeypatch.setenv(PIDS_VARIABLE, str(file))
+    return file
+
+
+def a_run_and_its_processes(instance: dg.DagsterInstance, pids: Path) -> tuple[dg.DagsterRun, list[int]]:
+    """A run at work that ignores SIGTERM, and what belongs to it: its process, its child, Dagster's log tails."""
+    run = start(instance, "parent_job")
+    deadline = time.monotonic() + 60
+    while not (pids.is_file() and pids.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    own, child = map(int, pids.read_text().split())
+    family = descendants(own)
+    assert child in family
+    return run, [own, *family]
+
+
+def living() -> dict[int, int]:
+    """Every process that is no zombie, with its parent."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
+    lines = (line.split() for line in listed.stdout.splitlines())
+    return {int(pid): int(parent) for pid, parent, state in lines if not state.startswith("Z")}
+
+
+def descendants(ancestor: int) -> list[int]:
+    """Children and theirs."""
+    parents = living()
+    children = [pid for pid, parent in parents.items() if parent == ancestor]
+    return children + [pid for child in children for pid in descendants(child)]
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 20
+    while left := living().keys() & set(pids):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_a_cancelled_run_takes_its_children_with_it(instance: dg.DagsterInstance, pids: Path) -> None:
+    run, family = a_run_and_its_processes(instance, pids)
+    assert instance.run_launcher.terminate(run.run_id)
+    wait_until_gone(family)
+    wait(instance, run, S.CANCELED, seconds=20)
+
+
+def test_a_killed_run_leaves_no_process_behind(instance: dg.DagsterInstance, pids: Path) -> None:
+    run, family = a_run_and_its_processes(instance, pids)
+    os.kill(family[0], signal.SIGKILL)
+    wait_until_gone(family)
+    wait(instance, run, S.FAILURE, seconds=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_the_runs_of_a_zygote_that_ends_end_with_it(
+    instance: dg.DagsterInstance, pids: Path, number: signal.Signals
+) -> None:
+    _, family = a_run_and_its_processes(instance, pids)
+    (path,) = wire.all_sockets(instance.root_directory)
+    zygote = wire.ask(path, op="ping")["pid"]
+    os.kill(zygote, number)
+    wait_until_gone([zygote, *family])
+    path.unlink(missing_ok=True)  # a killed one could not
 
 
 @pytest.mark.parametrize("how", ["killed", "aborts"])

@@ -1,9 +1,15 @@
-"""Small jobs for the tests of warm runs: one that ends, one that fails, one that sleeps, one that will not stop."""
+"""Small jobs for the tests of warm runs: they end, fail, sleep, will not stop, or have processes of their own."""
 
 import os
+import signal
+import subprocess
 import time
+from pathlib import Path
 
 import dagster as dg
+
+PIDS_VARIABLE = "MLPIPE_TEST_PIDS"
+"""Names the file into which a run writes its own process and its child's."""
 
 
 @dg.op
@@ -32,6 +38,15 @@ def ignore_the_signal() -> None:
 
 
 @dg.op
+def work_with_a_child() -> None:
+    """As an engine does that starts workers; neither listens to a SIGTERM."""
+    child = subprocess.Popen(["sh", "-c", "trap '' TERM; while true; do sleep 300; done"])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Path(os.environ[PIDS_VARIABLE]).write_text(f"{os.getpid()} {child.pid}")
+    child.wait()
+
+
+@dg.op
 def die() -> None:
     os.abort()
 
@@ -57,8 +72,13 @@ def stubborn_job() -> None:
 
 
 @dg.job(executor_def=dg.in_process_executor)
+def parent_job() -> None:
+    work_with_a_child()
+
+
+@dg.job(executor_def=dg.in_process_executor)
 def dying_job() -> None:
     die()
 
 
-defs = dg.Definitions(jobs=[end_job, fail_job, sleep_job, stubborn_job, dying_job])
+defs = dg.Definitions(jobs=[end_job, fail_job, sleep_job, stubborn_job, parent_job, dying_job])

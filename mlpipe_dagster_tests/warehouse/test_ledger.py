@@ -139,6 +139,11 @@ def test_a_foreign_result_stored_after_the_trigger_has_answered_it(warehouse: Wa
     )
     assert enter(warehouse, Stage.BIAS, old).state == "answered"
     assert enter(warehouse, Stage.BIAS, new).state == "expected"
+    for number, said_nothing in enumerate((0, -1)):
+        timeless = scenes.arrived(
+            scenes.bias_trigger(), "bias-trigger-events", ce_id=f"{number}", version="v1", timestamp=said_nothing
+        )
+        assert enter(warehouse, Stage.BIAS, timeless).state == "expected"
 
 
 def test_a_foreign_models_age_counts_as_well(warehouse: Warehouse, tmp_path: Path) -> None:

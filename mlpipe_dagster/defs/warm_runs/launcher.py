@@ -137,6 +137,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
     def _start(self, path: Path, fingerprint: str, module: str, log: Path) -> None:
         path.unlink(missing_ok=True)
         command = [sys.executable, "-m", ZYGOTE, str(path), fingerprint, module, *map(str, self._limits)]
+        command.append(serialize_value(self._instance.get_ref()))
         with log.open("ab") as output:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         give_up = time.monotonic() + START_SECONDS

@@ -10,6 +10,9 @@ import tempfile
 import threading
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._serdes import deserialize_value
+from sqlalchemy.orm import configure_mappers
 
 FOR_THE_CHILDREN = (
     "dagster._cli.api",
@@ -25,8 +28,8 @@ FOR_THE_CHILDREN = (
 """What a run would import after the fork."""
 
 
-def preload(module: str) -> None:
-    """Import `module`, whose `defs` the runs are of, and exercise it.
+def preload(module: str, instance_ref: str) -> None:
+    """Import `module`, whose `defs` the runs are of, and exercise it; look at the storage of their instance.
 
     Raises
     ------
@@ -39,7 +42,10 @@ def preload(module: str) -> None:
     repository = importlib.import_module(module).defs.get_repository_def()
     for job in repository.get_all_jobs():
         job.get_job_snapshot()
+    configure_mappers()
     _run_something()
+    with dg.DagsterInstance.from_ref(deserialize_value(instance_ref, InstanceRef)) as instance:
+        instance.get_runs_count()
     logging.disable(logging.NOTSET)
     gc.collect()
     gc.freeze()

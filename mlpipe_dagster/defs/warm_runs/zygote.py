@@ -1,8 +1,9 @@
 """The zygote: one single-threaded process that has everything imported and forks a child for each run.
 
 It bounds how many runs and trainings are at work; the rest wait in order. A child that ends without having said so is
-reported by another child, so that no run stays open. Started by the launcher: `python -m ….zygote SOCKET FINGERPRINT
-MODULE RUNS TRAININGS`.
+reported by another child, so that no run stays open. Each child leads a process group; what is left of it ends with the
+child, and all groups end with the zygote. Started by the launcher: `python -m ….zygote SOCKET FINGERPRINT MODULE RUNS
+TRAININGS INSTANCE`.
 """
 
 import json
@@ -10,16 +11,20 @@ import os
 import selectors
 import signal
 import socket
+import subprocess
 import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-KILL_AFTER_SECONDS = 4.0
+from mlpipe_dagster.services import guard
+
+KILL_AFTER_SECONDS = 2.5
 ORPHAN_SECONDS = 10.0
 TICK_SECONDS = 1.0
 REMEMBERED = 500
@@ -57,6 +62,7 @@ class Zygote:
     reporters: set[int] = field(default_factory=set)
     ended: dict[str, int] = field(default_factory=dict)
     draining: bool = False
+    stop_asked: bool = False
     orphan_since: float | None = None
 
     def serve(self) -> None:
@@ -67,9 +73,13 @@ class Zygote:
         for end in (woken, waker):
             end.setblocking(False)
         signal.set_wakeup_fd(waker.fileno())
-        for number in (signal.SIGINT, signal.SIGTERM):  # Dagster's own handlers would end it with a traceback
-            signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # a child's end wakes the selector
+        # ends the children's groups when this process was killed: it sees the end of its input
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(Path(guard.__file__))], stdin=subprocess.PIPE, bufsize=0, process_group=0
+        )
         self._inherited = (listener, woken, waker)
         with selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
@@ -80,10 +90,26 @@ class Zygote:
                         woken.recv(4096)
                     else:
                         self._answer_one(listener)
+                if self.stop_asked:
+                    self._stop()
                 self._reap()
                 self._kill_late()
                 self._start_next()
         self.path.unlink(missing_ok=True)
+        if self._guard.stdin:
+            self._guard.stdin.close()
+        self._guard.wait()
+
+    def _note_stop(self, *_: object) -> None:
+        """A signal comes anywhere: what it asks for is done between two steps."""
+        self.stop_asked = True
+
+    def _stop(self) -> None:
+        """The services stop: what waits will be asked for again, what works is asked to end and soon killed."""
+        self.stop_asked, self.draining = False, True
+        self.waiting.clear()
+        for pid, child in self.children.items():
+            _ask_to_end(pid, child)
 
     def _listen(self) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX)
@@ -147,8 +173,7 @@ class Zygote:
                 return {"found": "waiting"}
         for pid, child in self.children.items():
             if child.run.run_id == run_id:
-                child.kill_at = time.monotonic() + KILL_AFTER_SECONDS
-                os.kill(pid, signal.SIGTERM)
+                _ask_to_end(pid, child)
                 return {"found": "working"}
         return {"found": None}
 
@@ -162,6 +187,7 @@ class Zygote:
 
     def _reap(self) -> None:
         for pid, code in _dead_children():
+            self._tell_guard(f"-{pid}")
             self.reporters.discard(pid)
             child = self.children.pop(pid, None)
             if child is None:
@@ -175,7 +201,7 @@ class Zygote:
     def _kill_late(self) -> None:
         for pid, child in self.children.items():
             if child.kill_at is not None and time.monotonic() > child.kill_at:
-                os.kill(pid, signal.SIGKILL)
+                guard.signal_group(pid, signal.SIGKILL)
 
     def _start_next(self) -> None:
         for run in list(self.waiting):
@@ -187,6 +213,7 @@ class Zygote:
             pid = os.fork()
             if pid == 0:
                 self._become_child(run, _execute)
+            self._lead_group(pid)
             self.children[pid] = Child(run)
 
     def _trainings(self) -> int:
@@ -196,14 +223,29 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             self._become_child(run, lambda dead: _report(dead, code))
+        self._lead_group(pid)
         self.reporters.add(pid)
+
+    def _lead_group(self, pid: int) -> None:
+        """Parent and child both make the group, so that neither meets a moment without it."""
+        with suppress(ProcessLookupError, PermissionError):  # the child was quicker, and may have ended
+            os.setpgid(pid, pid)
+        self._tell_guard(f"+{pid}")
+
+    def _tell_guard(self, line: str) -> None:
+        with suppress(BrokenPipeError):  # somebody ended it: the runs are worth more than their guard
+            if self._guard.stdin:
+                self._guard.stdin.write(f"{line}\n".encode())
 
     def _become_child(self, run: Waiting, work: Any) -> NoReturn:
         """Leave the zygote's sockets and signals behind, write to the run's log, do the work, end."""
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for inherited in self._inherited:
             inherited.close()
+        if self._guard.stdin:
+            self._guard.stdin.close()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         log = os.open(run.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
@@ -221,14 +263,23 @@ class Zygote:
             os._exit(code)
 
 
+def _ask_to_end(pid: int, child: Child) -> None:
+    """SIGTERM to the run, which lets Dagster say that it was cancelled; its whole group is killed a little later."""
+    child.kill_at = child.kill_at or time.monotonic() + KILL_AFTER_SECONDS
+    os.kill(pid, signal.SIGTERM)
+
+
 def _dead_children() -> Iterator[tuple[int, int]]:
+    """Children that have ended, and their exit codes; what is left of their groups is killed."""
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if not pid:
+        if found is None:
             return
+        guard.signal_group(found.si_pid, signal.SIGKILL)  # before it is reaped: until then its number is no other's
+        pid, status = os.waitpid(found.si_pid, 0)
         yield pid, os.waitstatus_to_exitcode(status)
 
 
@@ -267,10 +318,10 @@ def _report(run: Waiting, code: int) -> int:
 
 def main() -> None:
     """Preload, then serve."""
-    path, fingerprint, module, runs, trainings = sys.argv[1:6]
+    path, fingerprint, module, runs, trainings, instance_ref = sys.argv[1:7]
     from mlpipe_dagster.defs.warm_runs.preload import preload
 
-    preload(module)
+    preload(module, instance_ref)
     Zygote(Path(path), fingerprint, int(runs), int(trainings)).serve()
 
 
