@@ -172,7 +172,7 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(5 * 1024**3, alias="MLPIPE_MAX_UPLOAD_BYTES", description="Largest upload")
     max_attempts: int = Field(
-        3, alias="MLPIPE_MAX_ATTEMPTS", description="Tries a stage gets when its run dies or meets a passing trouble"
+        5, alias="MLPIPE_MAX_ATTEMPTS", description="Tries a stage gets when its run dies or meets a passing trouble"
     )
     retry_seconds: float = Field(
         2, alias="MLPIPE_RETRY_SECONDS", description="Longest wait before the second try; doubles with each further one"

@@ -1,6 +1,6 @@
 """The sweep: what kills, crashes and dead brokers left behind. Flushes, sends again, reconciles ledger and runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -21,6 +21,8 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 SWEEP_SECONDS = 2
 MATERIALIZED_ENOUGH = 20
+MOST_AT_ONCE = 500
+DEAD = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -60,7 +62,8 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
 def _rows_to_run(store: Warehouse, instance: dg.DagsterInstance) -> list[Wanted]:
     with store.reading() as session:
         rows = reconcile.rows_without_result(session)
-    asked = (reconcile.run_again(store, row, run_of(instance, row)) for row in rows)
+    seen = zip(rows, runs_of(instance, rows), strict=True)
+    asked = (reconcile.run_again(store, row, run) for row, run in seen)
     return [wanted for wanted in asked if wanted]
 
 
@@ -69,31 +72,46 @@ def _end_late_runs(store: Warehouse, instance: dg.DagsterInstance) -> None:
     with store.reading() as session:
         rows = reconcile.overdue_rows(session)
     for row in rows:
-        run = instance.get_run_by_id(row.run_id or "")
-        if run and _is_alive(instance, run, doubtful=True):
+        record = instance.get_run_record_by_id(row.run_id or "")
+        if record and _is_alive(instance, record, doubtful=True):
             reconcile.end_late_run(store, row)
 
 
-def run_of(instance: dg.DagsterInstance, row: LedgerRow) -> RunSeen:
-    """What has become of the run of a row: the one that took it, else the one that was last asked for.
+def runs_of(instance: dg.DagsterInstance, rows: Sequence[LedgerRow]) -> Iterator[RunSeen]:
+    """What has become of the run of each row: the one that took it, else the one that was last asked for.
 
     A run that a person started bears no tag of its row (or, executed again, that of another): the row names it.
     """
-    if row.state == "taken":
-        holder = instance.get_run_by_id(row.run_id) if row.run_id else None
-        runs = [holder] if holder else []
-    else:
-        tagged = instance.get_runs(dg.RunsFilter(tags={ROW_TAG: str(row.id)}), limit=20)  # the newest first
-        runs = [run for run in tagged if run.tags.get(REQUEST_TAG, "0") == str(row.requests)]
-    if not runs:
+    taken = [row.run_id for row in rows if row.state == "taken" and row.run_id]
+    asked = [str(row.id) for row in rows if row.state != "taken"]
+    found: dict[str, list[dg.RunRecord]] = {}
+    for records in (
+        *(instance.get_run_records(dg.RunsFilter(run_ids=part)) for part in _parts(taken)),
+        *(instance.get_run_records(dg.RunsFilter(tags={ROW_TAG: part})) for part in _parts(asked)),
+    ):
+        for record in records:  # the newest first
+            tags = record.dagster_run.tags
+            for key in (record.dagster_run.run_id, f"{tags.get(ROW_TAG)}/{tags.get(REQUEST_TAG, '0')}"):
+                found.setdefault(key, []).append(record)
+    for row in rows:
+        key = row.run_id or "" if row.state == "taken" else f"{row.id}/{row.requests}"
+        yield _seen(instance, found.get(key, []))
+
+
+def _parts(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[start : start + MOST_AT_ONCE] for start in range(0, len(names), MOST_AT_ONCE)]
+
+
+def _seen(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> RunSeen:
+    if not records:
         return RunSeen(RunState.NONE)
-    if any(_is_alive(instance, run) for run in runs):
+    if any(_is_alive(instance, record) for record in records):
         return RunSeen(RunState.ALIVE)
-    if _somebody_canceled(instance, runs[0]):
+    last = records[0]
+    if _somebody_canceled(instance, last.dagster_run):
         return RunSeen(RunState.CANCELED)
-    record = instance.get_run_record_by_id(runs[0].run_id)
-    ended_at = datetime.fromtimestamp(record.end_time, UTC).replace(tzinfo=None) if record and record.end_time else None
-    return RunSeen(RunState.DIED, _why_it_died(instance, runs[0]), ended_at)
+    ended_at = datetime.fromtimestamp(last.end_time, UTC).replace(tzinfo=None) if last.end_time else None
+    return RunSeen(RunState.DIED, _why_it_died(instance, last.dagster_run), ended_at)
 
 
 def _why_it_died(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -119,16 +137,16 @@ def _failure_in(event: dg.DagsterEvent | None) -> str:
     return (event.message or "").strip().splitlines()[0] if event.is_run_failure and event.message else ""
 
 
-def _is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun, doubtful: bool = False) -> bool:
+def _is_alive(instance: dg.DagsterInstance, record: dg.RunRecord, doubtful: bool = False) -> bool:
     """At work, or waiting for its turn. A run whose queue died with its process is said to have failed.
 
     `doubtful`: look for the process of a run that has started, too.
     """
+    run, launcher = record.dagster_run, instance.run_launcher
     if run.is_finished:
         return False
-    launcher, record = instance.run_launcher, instance.get_run_record_by_id(run.run_id)
     in_doubt = run.status is dg.DagsterRunStatus.STARTING or doubtful
-    if not in_doubt or not launcher.supports_check_run_worker_health or not record:
+    if not in_doubt or not launcher.supports_check_run_worker_health:
         return True
     fresh = clock.now() - record.update_timestamp.replace(tzinfo=None) < LAUNCH_GRACE
     if fresh or launcher.check_run_worker_health(run).status is not WorkerStatus.NOT_FOUND:
@@ -177,16 +195,12 @@ def _terminate_unwanted(store: Warehouse, instance: dg.DagsterInstance) -> Itera
 
 def _missing_materializations(store: Warehouse, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:
     """Results whose run died after it had saved: the lineage says so without a run."""
+    lately = datetime.now(UTC) - reconcile.RECENTLY
+    dead = instance.get_runs(dg.RunsFilter(statuses=DEAD, updated_after=lately), limit=MOST_AT_ONCE)
     with store.reading() as session:
-        rows = reconcile.recently_done(session)
-    missing = []
-    for row in rows:
-        run = instance.get_run_by_id(row.run_id or "")
-        if run and run.status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED):
-            asset = ASSETS[Stage(row.stage)]
-            if not _is_materialized(instance, asset, row):
-                missing.append(_materialization(asset, row))
-    return missing
+        rows = reconcile.done_by(session, [run.run_id for run in dead])
+    assets = ((ASSETS[Stage(row.stage)], row) for row in rows)
+    return [_materialization(asset, row) for asset, row in assets if not _is_materialized(instance, asset, row)]
 
 
 def _is_materialized(instance: dg.DagsterInstance, asset: str, row: LedgerRow) -> bool:

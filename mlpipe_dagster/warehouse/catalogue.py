@@ -90,6 +90,9 @@ def _add_columns(connection: Connection, url: str) -> None:
         clause = "ADD COLUMN IF NOT EXISTS" if postgres else "ADD COLUMN"  # SQLite's writers take turns
         definition = CreateColumn(column).compile(dialect=connection.dialect)
         connection.exec_driver_sql(f"ALTER TABLE {column.table.name} {clause} {definition}")
+    for table in Row.metadata.sorted_tables:
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
+from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session, aliased
 
@@ -212,27 +212,28 @@ def send_again(session: Session, settings: Settings, topic_ids: dict[str, str]) 
     that an open row of a foreign player answers for goes again only to a topic of another id: its broker came back
     empty.
     """
+    topics = [topic for topic in contracts_by_topic(settings) if topic in topic_ids]
+    _settle(session, topics)
     count = 0
-    for topic in contracts_by_topic(settings):
-        topic_id = topic_ids.get(topic)
-        if topic_id is None:
-            continue
+    for topic in topics:
         position = session.get(ReaderPosition, topic)
-        for row in session.scalars(_unanswered(topic, topic_id)):
-            if row.topic_id == topic_id and not _out_of_reach(row, position):
-                continue
-            row.acknowledged_at, row.leased_until = None, NEVER
-            count += 1
+        for row, waits_for_foreign in session.execute(_unsettled(topic)):
+            moved = row.topic_id != topic_ids[topic]
+            if moved or (not waits_for_foreign and _out_of_reach(row, position)):
+                row.acknowledged_at, row.leased_until = None, NEVER
+                count += 1
     return count
 
 
-def _unanswered(topic: str, topic_id: str) -> Any:
+_ENTERED = exists().where(LedgerRow.cause == OutboxRow.ce_id)
+_FOREIGN_IS_AT_IT = exists().where(
+    LedgerRow.cause == OutboxRow.ce_id, LedgerRow.player == "foreign", LedgerRow.state == "expected"
+)
+
+
+def _settle(session: Session, topics: Sequence[str]) -> None:
+    """Mark what was acted on, or belongs to a pipeline that has ended badly: only the rest is looked at from now on."""
     decided = exists().where(Decision.cause == OutboxRow.ce_id)
-    entered = exists().where(LedgerRow.cause == OutboxRow.ce_id)
-    lost_to_foreign = exists().where(
-        LedgerRow.cause == OutboxRow.ce_id, LedgerRow.player == "foreign", LedgerRow.state == "expected"
-    )
-    lost_to_foreign_elsewhere: ColumnElement[bool] = and_(OutboxRow.topic_id != topic_id, lost_to_foreign)
     ended = exists().where(
         Pipeline.user_id == OutboxRow.user_id,
         Pipeline.dataset_id == OutboxRow.dataset_id,
@@ -240,11 +241,22 @@ def _unanswered(topic: str, topic_id: str) -> Any:
         # a pipeline is done with its last announcements, which nobody may have read yet
         Pipeline.status.in_(("failed", "cancelled", "superseded")),
     )
-    return select(OutboxRow).where(
-        OutboxRow.topic == topic,
-        OutboxRow.acknowledged_at.is_not(None),
-        ~ended,
-        or_(and_(~decided, ~entered), lost_to_foreign_elsewhere),
+    session.execute(
+        update(OutboxRow)
+        .where(
+            OutboxRow.settled.is_(False),
+            OutboxRow.topic.in_(topics),
+            OutboxRow.acknowledged_at.is_not(None),
+            or_(ended, decided, and_(_ENTERED, ~_FOREIGN_IS_AT_IT)),
+        )
+        .values(settled=True)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _unsettled(topic: str) -> Any:
+    return select(OutboxRow, _FOREIGN_IS_AT_IT).where(
+        OutboxRow.settled.is_(False), OutboxRow.topic == topic, OutboxRow.acknowledged_at.is_not(None)
     )
 
 

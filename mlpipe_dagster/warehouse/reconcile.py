@@ -3,6 +3,7 @@
 What a run did is told as `RunSeen` by the caller (defs/sweep.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -186,15 +187,14 @@ def unwanted_rows(session: Session) -> list[LedgerRow]:
     return list(session.scalars(query))
 
 
-def recently_done(session: Session) -> list[LedgerRow]:
-    """Rows whose result was stored a moment ago: their run may have died before it materialized."""
-    now = clock.now()
+def done_by(session: Session, run_ids: Sequence[str]) -> list[LedgerRow]:
+    """Rows whose result these runs have stored; they may have died before they could say so."""
     query = select(LedgerRow).where(
         LedgerRow.state == "done",
-        LedgerRow.run_id.is_not(None),
-        LedgerRow.updated_at.between(now - RECENTLY, now - SETTLE),
+        LedgerRow.run_id.in_(run_ids),
+        LedgerRow.updated_at < clock.now() - SETTLE,
     )
-    return list(session.scalars(query))
+    return list(session.scalars(query)) if run_ids else []
 
 
 def take_over(session: Session, warehouse: Warehouse) -> int:

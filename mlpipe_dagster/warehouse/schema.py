@@ -6,7 +6,7 @@ Times are naive UTC. JSON columns hold what contracts and reports already define
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, Text, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from mlpipe_dagster import clock
@@ -91,7 +91,9 @@ class LedgerRow(Row):
     __tablename__ = "ledger"
     __table_args__ = (
         UniqueConstraint("stage", "cause"),
-        Index("ix_ledger_state", "state"),
+        Index("ix_ledger_state_since", "state", "updated_at"),
+        Index("ix_ledger_cause", "cause"),
+        Index("ix_ledger_run", "run_id"),
         Index("ix_ledger_owner", "user_id", "dataset_id", "number"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -139,6 +141,7 @@ class OutboxRow(Row):
         Index("ix_outbox_due", "acknowledged_at", "leased_until"),
         Index("ix_outbox_key", "topic", "record_key", "id"),
         Index("ix_outbox_owner", "user_id", "dataset_id"),
+        Index("ix_outbox_settled", "settled", "topic"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     ce_id: Mapped[str] = mapped_column(unique=True)
@@ -158,6 +161,8 @@ class OutboxRow(Row):
     partition: Mapped[int | None]
     offset: Mapped[int | None] = mapped_column(BigInteger)
     undeliverable: Mapped[str | None]
+    settled: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Acted on, or nobody has to: the sweep need not look at it again."""
 
 
 class Decision(Row):

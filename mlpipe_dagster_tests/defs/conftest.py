@@ -86,8 +86,9 @@ def own_flow(own_broker: EmbeddedBroker | Node) -> Iterator[Flow]:
 
 @pytest.fixture
 def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Further tries are due at once."""
+    """Further tries are due at once, and there are three in all."""
     monkeypatch.setenv("MLPIPE_RETRY_SECONDS", "0")
+    monkeypatch.setenv("MLPIPE_MAX_ATTEMPTS", "3")
     settings.cache_clear()
 
 

@@ -65,7 +65,7 @@ def test_a_passing_trouble_is_tried_again_after_a_wait_and_announced_once(
     flow.tick("sweep")
     assert len(flow.runs) == 2, "its wait is not over"
     stage = status(flow)["stages"][-1]
-    assert stage["note"].startswith("ConnectionResetError: reset by peer (try 2 of 3 from ")
+    assert stage["note"].startswith("ConnectionResetError: reset by peer (try 2 of 5 from ")
     for tries in (2, 3):
         make_due(flow)
         flow.tick("sweep")

@@ -177,6 +177,13 @@ def test_a_run_whose_process_is_gone_is_a_failure_at_once(instance: dg.DagsterIn
     assert instance.run_launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
 
 
+def is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """As the sweep sees it."""
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record
+    return sweep._is_alive(instance, record)
+
+
 def test_a_run_that_waited_in_a_dead_zygote_is_said_to_have_failed(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +191,7 @@ def test_a_run_that_waited_in_a_dead_zygote_is_said_to_have_failed(
     for run in working:
         wait(instance, run, S.STARTED)
     waiting = start(instance, "end_job")
-    assert sweep._is_alive(instance, waiting)
+    assert is_alive(instance, waiting)
     (path,) = wire.all_sockets(instance.root_directory)
     pids = [wire.ask(path, op="health", run_id=run.run_id)["pid"] for run in working]
     zygote = wire.ask(path, op="ping")["pid"]
@@ -192,9 +199,9 @@ def test_a_run_that_waited_in_a_dead_zygote_is_said_to_have_failed(
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     path.unlink()
-    assert sweep._is_alive(instance, waiting), "it may have been launched just now"
+    assert is_alive(instance, waiting), "it may have been launched just now"
     monkeypatch.setattr(sweep, "LAUNCH_GRACE", timedelta(0))
-    assert not sweep._is_alive(instance, waiting)
+    assert not is_alive(instance, waiting)
     wait(instance, waiting, S.FAILURE)
 
 

@@ -33,10 +33,18 @@ from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.reconcile import RunSeen, RunState, Wanted
 from mlpipe_dagster.warehouse.results import NewExplanation, NewModel, StoredFile
 from mlpipe_dagster.warehouse.schema import LedgerRow, Pipeline
-from mlpipe_dagster.warehouse.warehouse import Warehouse, set_player
+from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse, set_player
 from mlpipe_dagster_tests.warehouse import scenes
 
 DIED = RunSeen(RunState.DIED, "The process of this run was killed by signal 9.")
+
+
+@pytest.fixture
+def warehouse(home: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """Gives up after three tries."""
+    monkeypatch.setenv("MLPIPE_MAX_ATTEMPTS", "3")
+    settings.cache_clear()
+    return open_warehouse()
 
 
 def trigger(ce_id: str = "t1") -> Arrived:
