@@ -4,6 +4,7 @@
 #   make test           the tests (ARGS=path/to/test.py chooses)
 #   make check          format, lint, types, and what Dagster loads
 #   make test-kafka     the messaging, flow and end-to-end tests on a real Apache Kafka (needs Java and Maven)
+#   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
 #   make docs           docs/configuration.md from the settings
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays

@@ -22,7 +22,7 @@ STOP_SECONDS = 8.0
 FIRST_DELAY_SECONDS = 1.0
 LONGEST_DELAY_SECONDS = 30.0
 MOST_DEATHS = 6
-CALM_SECONDS = 60.0
+CALM_SECONDS = 12.0
 LOG_LINES = 12
 
 
@@ -136,7 +136,7 @@ class Supervisor:
         Raises
         ------
         ServiceFailed
-            A service died six times without a minute of rest in between.
+            A service died six times in a row; every twelve seconds in which it answered take back one death.
         """
         for running in self._running:
             if running.restart_at is not None:
@@ -181,8 +181,9 @@ class Supervisor:
 
     def _note_death(self, running: Running, how: str) -> None:
         self._forget(running)
-        rested = running.is_up and time.time() - running.launched_at > CALM_SECONDS
-        running.deaths = 1 if rested else running.deaths + 1
+        # what does not get up again is given up soon; what works between its deaths is started again for ever
+        rested = int((time.time() - running.launched_at) / CALM_SECONDS) if running.is_up else 0
+        running.deaths = max(running.deaths - rested, 0) + 1
         if running.deaths >= MOST_DEATHS:
             raise ServiceFailed(_failure(running, f"{how}, the {running.deaths}th time in a row"))
         delay = restart_delay(running.deaths)

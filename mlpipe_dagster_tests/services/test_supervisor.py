@@ -152,6 +152,21 @@ def test_a_service_that_dies_again_and_again_is_given_up(
     assert len([line for line in said if "starting it again" in line]) == 5
 
 
+def test_a_service_that_works_between_its_deaths_is_started_again_for_ever(
+    supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRST_DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(module, "CALM_SECONDS", 0.1)  # it works for twice as long
+    code = "import time; print('up', flush=True); time.sleep(0.2); raise SystemExit(3)"
+    supervisor.start([service(tmp_path, "Worker", code)])
+
+    def died_often() -> bool:
+        supervisor.tend()
+        return len([line for line in said if "starting it again" in line]) > module.MOST_DEATHS
+
+    assert eventually(died_often)
+
+
 def test_a_broker_that_does_not_start_again_is_tried_later(
     supervisor: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

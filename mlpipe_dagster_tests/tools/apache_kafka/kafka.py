@@ -71,7 +71,9 @@ class Node:
         command = java(
             "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", str(self._file), *options
         )
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"the log of Apache Kafka could not be made in {self.folder}:\n{done.stdout[-3000:]}")
 
     def launch(self) -> None:
         """Start the process, and do not wait for it."""
