@@ -1,35 +1,49 @@
 """The command `mlpipe`: puts the commands together and turns faults into one line. What they do is in commands/."""
 
+import importlib
+
 import click
 from pydantic import ValidationError
 
-from mlpipe_dagster.commands import demo, dlq, doctor, inbox, intervene, pipeline, role, up, upload
 from mlpipe_dagster.errors import MlpipeError
 
-COMMANDS = (
-    up.up,
-    demo.demo,
-    upload.upload,
-    pipeline.status,
-    pipeline.watch,
-    inbox.inbox,
-    inbox.answer,
-    intervene.cancel,
-    intervene.retry,
-    role.role,
-    dlq.dlq,
-    doctor.doctor,
-)
+MODULES = {
+    "up": "up",
+    "demo": "demo",
+    "upload": "upload",
+    "status": "pipeline",
+    "watch": "pipeline",
+    "inbox": "inbox",
+    "answer": "inbox",
+    "cancel": "intervene",
+    "retry": "intervene",
+    "role": "role",
+    "dlq": "dlq",
+    "doctor": "doctor",
+}
+"""Where each command is; only the one that is called is imported."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands of the table above, in its order."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Their names."""
+        return list(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """The command of that name."""
+        if cmd_name not in MODULES:
+            return None
+        module = importlib.import_module(f"mlpipe_dagster.commands.{MODULES[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option("0.1.0", message="mlpipe %(version)s")
 def cli() -> None:
     """Event-driven, responsible AutoML on Dagster and Kafka."""
-
-
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ from mlpipe_dagster.api.guard import Guard
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.publisher import Publisher
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.warehouse.delivery import deliver_or_leave
 from mlpipe_dagster.warehouse.warehouse import open_warehouse
 
@@ -67,10 +68,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warehouse = await run_in_threadpool(open_warehouse)
     publisher = Publisher(Connection.from_settings())
     flusher = Flusher(lambda: deliver_or_leave(warehouse, publisher))
-    app.state.warehouse, app.state.flusher = warehouse, flusher
+    inspector = Inspector()
+    app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, inspector
     flusher.start()
     try:
         yield
     finally:
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)
+        await run_in_threadpool(inspector.close)

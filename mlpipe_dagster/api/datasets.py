@@ -20,13 +20,14 @@ from mlpipe_dagster.api.parameters import (
     Skip,
     Tags,
     TheFlusher,
+    TheInspector,
     TheWarehouse,
     split_list,
 )
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields, check_pipeline_choices
 from mlpipe_dagster.api.receiving import received
 from mlpipe_dagster.events import Id
-from mlpipe_dagster.tables.inspect import inspect
+from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.datasets import Upload, dataset_object
 from mlpipe_dagster.warehouse.schema import DatasetVersion
@@ -109,29 +110,41 @@ def upload(
     fields: Fields,
     choices: Choices,
     warehouse: TheWarehouse,
+    inspector: TheInspector,
     flusher: TheFlusher,
 ) -> dict[str, Any]:
     """Store a file as a new version of a dataset, and start its pipeline."""
-    version = store(warehouse, user_id, file, fields, choices)
+    version = store(warehouse, inspector, user_id, file, fields, choices)
     flusher.nudge()
     return dataset_object(version)
 
 
 @router.post("/upload/{user_id}", response_model=Dataset)
 def upload_for(
-    user_id: Id, file: UploadedFile, fields: Fields, choices: Choices, warehouse: TheWarehouse, flusher: TheFlusher
+    user_id: Id,
+    file: UploadedFile,
+    fields: Fields,
+    choices: Choices,
+    warehouse: TheWarehouse,
+    inspector: TheInspector,
+    flusher: TheFlusher,
 ) -> dict[str, Any]:
     """The same, with the user in the path."""
-    return upload(file, user_id, fields, choices, warehouse, flusher)
+    return upload(file, user_id, fields, choices, warehouse, inspector, flusher)
 
 
 def store(
-    warehouse: Warehouse, user_id: str, file: UploadFile, fields: DatasetFields, choices: ChoiceFields
+    warehouse: Warehouse,
+    inspector: Inspector,
+    user_id: str,
+    file: UploadFile,
+    fields: DatasetFields,
+    choices: ChoiceFields,
 ) -> DatasetVersion:
     """Receive, look into and store an upload; raises UserError for choices that are not understood, and TooLarge."""
     metadata = choices.custom_metadata(warehouse.settings.time_budget_unit)
     with received(file, warehouse.settings.max_upload_bytes, "md5") as arrived:
-        seen = inspect(arrived.path, arrived.filename)
+        seen = inspector.inspect(arrived.path, arrived.filename)
         arrived_upload = Upload(
             user_id=user_id,
             dataset_id=fields.dataset_id,

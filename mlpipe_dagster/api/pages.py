@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api.datasets import Choices, Fields, UploadedFile, store
 from mlpipe_dagster.api.error_answers import STATUS_OF
-from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheWarehouse
+from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheInspector, TheWarehouse
 from mlpipe_dagster.api.pipelines import Status
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.errors import UserError
@@ -50,10 +50,11 @@ def upload(
     fields: Fields,
     choices: Choices,
     warehouse: TheWarehouse,
+    inspector: TheInspector,
     flusher: TheFlusher,
 ) -> Response:
     """The upload form of the page."""
-    version = store(warehouse, user_id, file, fields, choices)
+    version = store(warehouse, inspector, user_id, file, fields, choices)
     flusher.nudge()
     owner = quote(version.user_id, safe="")
     return RedirectResponse(f"/pipelines/{quote(version.partition_key, safe='')}?user_id={owner}", 303)

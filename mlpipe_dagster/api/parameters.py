@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.events import Id
+from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.vocabulary import Level
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -67,5 +68,10 @@ async def _flusher(request: Request) -> Flusher:
     return cast(Flusher, request.app.state.flusher)
 
 
+async def _inspector(request: Request) -> Inspector:
+    return cast(Inspector, request.app.state.inspector)
+
+
 TheWarehouse = Annotated[Warehouse, Depends(_warehouse)]
 TheFlusher = Annotated[Flusher, Depends(_flusher)]
+TheInspector = Annotated[Inspector, Depends(_inspector)]

@@ -226,4 +226,5 @@ def child_environment(plan: Plan, inherited: Mapping[str, str]) -> dict[str, str
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DAGSTER_GRPC_MAX_WORKERS": str(CODE_SERVER_THREADS),
         "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": inherited.get("MALLOC_ARENA_MAX", "2"),  # one for each thread of a pool only costs memory
     }

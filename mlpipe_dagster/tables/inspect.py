@@ -5,9 +5,12 @@ Looks at the head of text files and at the metadata of Parquet; `convert.py` rea
 word. pandas is not imported: the API process lives here.
 """
 
+import json
 import re
+import selectors
+import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
@@ -17,6 +20,7 @@ from mlpipe_dagster.errors import TableError
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.convert import OpenedTable, open_table, typed_columns
 from mlpipe_dagster.tables.duck import connect
+from mlpipe_dagster.tables.inspector import TableSummary
 from mlpipe_dagster.tables.sniff import TableFormat, sniff
 from mlpipe_dagster.tables.text import chunks
 
@@ -29,16 +33,6 @@ WHOLE_JSON_BYTES = 64 << 20
 LINE_ENCODINGS = ("utf-8", "utf-8-sig", "cp1252", "latin-1")
 """Encodings in which a line break is one byte that nothing else uses."""
 BLANK = re.compile(rb"\n(?=\n)")
-
-
-@dataclass(frozen=True)
-class TableSummary:
-    """What the upload's answer says. `data_types`: pandas 2 dtype names. None: not known, or not a readable table."""
-
-    file_type: str
-    columns: list[str] | None = None
-    row_count: int | None = None
-    data_types: dict[str, str] | None = None
 
 
 def inspect(path: Path, filename: str) -> TableSummary:
@@ -92,3 +86,17 @@ def _count_lines(path: Path, quotes: bool) -> int | None:
         inside ^= (len(pieces) - 1) % 2
         last = outside[-1:]
     return lines + (last != b"\n")
+
+
+def serve(idle_seconds: float) -> None:
+    """Answer one file a line, `[path, filename]` by a summary, both JSON; end with the input or after idle seconds."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin.buffer, selectors.EVENT_READ)
+        while selector.select(idle_seconds) and (line := sys.stdin.buffer.readline()):
+            path, filename = json.loads(line)
+            print(json.dumps(asdict(inspect(Path(path), filename))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve(float(sys.argv[1]))

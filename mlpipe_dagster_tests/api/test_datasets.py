@@ -104,6 +104,7 @@ def small_client(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyP
     small = TestClient(create_app())
     small.app.state.warehouse = open_warehouse()  # type: ignore[attr-defined]
     small.app.state.flusher = client.app.state.flusher  # type: ignore[attr-defined]
+    small.app.state.inspector = client.app.state.inspector  # type: ignore[attr-defined]
     return small
 
 

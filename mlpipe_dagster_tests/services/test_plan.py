@@ -130,6 +130,7 @@ def test_children_are_told_where_everything_is(plan: Plan) -> None:
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "DAGSTER_GRPC_MAX_WORKERS": "32",
         "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": "2",
     }
 
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mlpipe_dagster.tables.inspect import TableSummary, inspect
+from mlpipe_dagster.tables.inspect import inspect
+from mlpipe_dagster.tables.inspector import TableSummary
 
 pytestmark = pytest.mark.usefixtures("home")
 
