@@ -5,6 +5,8 @@
 #   make check          format, lint, types, and what Dagster loads
 #   make test-kafka     the messaging, flow and end-to-end tests on a real Apache Kafka (needs Java and Maven)
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
+#   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
+#   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
 #   make docs           docs/configuration.md from the settings
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
@@ -71,6 +73,13 @@ define compile
 	@echo 'Compiling bytecode …'
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
 endef
+
+.PHONY: bench-latency bench-growth
+bench-latency: .venv/.development
+	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.latency.run $(ARGS)
+
+bench-growth: .venv/.development
+	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.growth $(ARGS)
 
 docs: .venv/.runtime
 	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md

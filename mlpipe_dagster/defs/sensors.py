@@ -4,6 +4,7 @@ Runs, partitions, asset events and the cursor go through SensorResult; a tick's 
 that a repeated or previewed tick does no harm.
 """
 
+import time
 from dataclasses import replace
 
 import dagster as dg
@@ -11,6 +12,7 @@ import dagster as dg
 from mlpipe_dagster.defs.jobs import STAGE_JOBS, run_request
 from mlpipe_dagster.defs.partitions import missing_partitions
 from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
+from mlpipe_dagster.defs.warm_runs.sensor_loop import WAITS
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, TooLarge
 from mlpipe_dagster.events import PIPELINE_EVENTS, STAGE_TRIGGERS, Event
 from mlpipe_dagster.messaging.group_mirror import mirror
@@ -25,6 +27,7 @@ from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 LATEST_MATERIALIZATIONS = 20
+REST_SECONDS = 0.5
 _positions_known: dict[str, tuple[str | None, bool]] = {}
 """What this process last stored of each topic's position: cursor and whether it was idle."""
 
@@ -44,6 +47,7 @@ def build_sensor(contract: type[Event]) -> dg.SensorDefinition:
         jobs=[STAGE_JOBS[stage]] if stage else [STAGE_JOBS[Stage.DATASET]],
         minimum_interval_seconds=1,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={WAITS: "true"},
         description=f"Watches the Kafka topic {contract.topic(settings())} and {follows}.",
     )
     def watch(
@@ -68,6 +72,7 @@ def tick(
         intake = take_in(warehouse, contract, batch.records)
         _publish_dead_letters(kafka, intake)
     except (BrokerUnavailable, TakenOver) as reason:
+        time.sleep(REST_SECONDS)  # the next tick follows at once
         return dg.SkipReason(str(reason))
     for note in (*batch.notes, *intake.notes):
         context.log.info(note)

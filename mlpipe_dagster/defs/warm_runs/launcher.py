@@ -22,7 +22,7 @@ from dagster._serdes import ConfigurableClass, serialize_value
 from dagster._serdes.config_class import ConfigurableClassData
 
 from mlpipe_dagster.defs.warm_runs import wire
-from mlpipe_dagster.defs.warm_runs.sensor_loop import shorten_pause
+from mlpipe_dagster.defs.warm_runs.sensor_loop import quicken
 from mlpipe_dagster.defs.warm_runs.wire import ZygoteUnreachable
 
 ZYGOTE = "mlpipe_dagster.defs.warm_runs.zygote"
@@ -70,7 +70,7 @@ class WarmRunLauncher(RunLauncher[Any], ConfigurableClass):
         """The default launcher, too, works on this instance. In the daemon, sensors are looked at more often."""
         super().register_instance(instance)
         self._default.register_instance(instance)
-        shorten_pause(self._sensor_loop_seconds)
+        quicken(self._sensor_loop_seconds)
 
     @property
     def _root(self) -> str:

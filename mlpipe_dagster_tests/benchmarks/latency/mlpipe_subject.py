@@ -20,7 +20,7 @@ from mlpipe_dagster_tests.end_to_end.platforms import QUICK, Platform, running_p
 from mlpipe_dagster_tests.quick_stages import TABLE
 
 USER = "bench"
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS = 40.0  # the API's reader of tables rests by then
 CONFIG_QUERY = """query Valid($job: PipelineSelector!, $config: RunConfigData!) {
   isPipelineConfigValid(pipeline: $job, runConfigData: $config, mode: "default") { __typename }
 }"""
