@@ -76,12 +76,17 @@ def finished_pipeline(home: str) -> dict[Table, list[dict[str, Any]]]:
         }
 
 
-def grow_dagster(home: str, first: int, last: int) -> None:
+def finished_runs(home: str) -> list[dg.DagsterRun]:
+    """Its runs, one a stage."""
+    with dg.DagsterInstance.from_config(f"{home}/dagster") as instance:
+        return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])))
+
+
+def grow_dagster(home: str, known: list[dg.DagsterRun], first: int, last: int) -> None:
     """Partitions, finished runs and materializations, as the sensors would have made them."""
     with dg.DagsterInstance.from_config(f"{home}/dagster") as instance:
         keys = [f"grown-{number}" for number in range(first, last)]
         instance.add_dynamic_partitions("dataset_id", keys)
-        known = instance.get_runs(dg.RunsFilter(tags={"dagster/partition": FIRST}))
         for number, key in zip(range(first, last), keys, strict=True):
             for run in known:
                 tags = {**run.tags, "dagster/partition": key, "mlpipe/row": f"{run.tags.get('mlpipe/row')}-{number}"}
@@ -147,12 +152,12 @@ def main() -> None:
         subject.pipelines(1)
         subject.command("role", "agentic-core", "foreign")
         time.sleep(5)
-        originals = finished_pipeline(home)
+        originals, runs = finished_pipeline(home), finished_runs(home)
         subject.probe.one_at_a_time(lambda: subject.send_bias_trigger(FIRST), 5)
         found.append(measure(subject, wanted.events))
         for begin, end in zip([0, *wanted.sizes], wanted.sizes, strict=False):
             grow_catalogue(home, originals, begin, end)
-            grow_dagster(home, begin, end)
+            grow_dagster(home, runs, begin, end)
             time.sleep(20)  # what the new rows once set off has settled
             found.append(measure(subject, wanted.events))
             print(f"measured with {end:,} datasets", flush=True)

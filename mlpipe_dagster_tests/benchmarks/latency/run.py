@@ -206,7 +206,7 @@ def _measure_others(report: Report, bootstrap: str, wanted: argparse.Namespace) 
     names = [name for interval in polling_definitions.INTERVALS for name in polling_definitions.topics(interval)]
     create_topics(Connection(bootstrap), [*names, *plain_consumers.HOPS])
     measure_defaults(report, bootstrap, 1, min(20, wanted.events))
-    measure_defaults(report, bootstrap, 30, min(6, wanted.events))
+    measure_defaults(report, bootstrap, 30, min(4, wanted.events))
     measure_chain(report, bootstrap, wanted.events)
 
 

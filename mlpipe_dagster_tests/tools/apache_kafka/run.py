@@ -1,4 +1,4 @@
-"""Runs a command with MLPIPE_TEST_KAFKA naming a fresh Apache Kafka, which ends with it.
+"""Runs a command with MLPIPE_TEST_KAFKA naming a fresh Apache Kafka, which ends with it; or the one it names already.
 
 `python -m mlpipe_dagster_tests.tools.apache_kafka.run -- COMMAND`
 """
@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from mlpipe_dagster_tests.brokers import REAL_KAFKA, real_kafka
 from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 from mlpipe_dagster_tests.tools.apache_kafka.kafka import Cluster
 
@@ -20,6 +21,10 @@ def main(arguments: list[str]) -> int:
     if not command:
         print("usage: python -m mlpipe_dagster_tests.tools.apache_kafka.run -- COMMAND", file=sys.stderr)
         return 2
+    given = real_kafka()
+    if given:
+        print(f"{REAL_KAFKA}={given} is used", flush=True)
+        return subprocess.run(command, check=False).returncode
     obstacle = why_not()
     if obstacle:
         print(f"skipped: {obstacle}")
@@ -28,7 +33,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mlpipe-kafka-") as folder, Cluster(Path(folder) / "kafka") as cluster:
         address = cluster.bootstrap_servers
         print(f"Apache Kafka answers at {address} after {time.monotonic() - begun:.1f} s", flush=True)
-        return subprocess.run(command, env={**os.environ, "MLPIPE_TEST_KAFKA": address}, check=False).returncode
+        return subprocess.run(command, env={**os.environ, REAL_KAFKA: address}, check=False).returncode
 
 
 if __name__ == "__main__":
