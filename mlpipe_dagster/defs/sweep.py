@@ -19,7 +19,7 @@ from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunSeen, RunState, 
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-SWEEP_SECONDS = 2
+SWEEP_SECONDS = 3
 MATERIALIZED_ENOUGH = 20
 MOST_AT_ONCE = 500
 DEAD = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
