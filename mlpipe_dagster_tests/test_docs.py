@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from click import Group
+from click import Context
 
 from mlpipe_dagster.cli import cli
 from mlpipe_dagster.events import PIPELINE_EVENTS, DatasetChanged, Event, PipelineFailed, UploadedDataset
@@ -75,7 +75,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_that_are_named_exist(page: Path) -> None:
-    assert isinstance(cli, Group)
+    known = cli.list_commands(Context(cli))
     code = re.findall(r"`([^`\n]+)`|^((?:    )?mlpipe .*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     lines = [line.strip() for pair in code for line in pair if line.strip().startswith("mlpipe ")]
-    assert [line for line in lines if line.split()[1].rstrip(",") not in cli.commands] == []
+    assert [line for line in lines if line.split()[1].rstrip(",") not in known] == []

@@ -6,31 +6,71 @@ materializations in Dagster's storage. As Markdown table.
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import requests
-from sqlalchemy import Table, create_engine, insert, select
+from sqlalchemy import MetaData, Table, create_engine, insert, select
 
-from mlpipe_dagster.warehouse.schema import Row
 from mlpipe_dagster_tests.benchmarks.latency.measure import Times, table, where_and_when
 from mlpipe_dagster_tests.benchmarks.latency.mlpipe_subject import USER, Subject, running_subject
 
 FIRST = "whole-0"
-NOT_COPIED = {"reader_positions", "roles", "handled_letters"}
-NAMED_ANEW = {"id", "ce_id", "cause", "causation_id", "correlation_id", "run_id", "coordinates"}
-NUMBERS = 1000
-"""Room between the row numbers of two copies."""
-ASSETS = ("dataset", "bias_report", "model", "xai_report")
+COPIED: dict[str, Sequence[str] | None] = {
+    "catalogue.db": None,
+    "dagster/history/runs.db": ("runs", "run_tags"),
+    "dagster/history/runs/index.db": ("event_logs", "asset_event_tags", "asset_check_executions"),
+}
+"""Databases below the home, and what is copied in them: these tables, or all."""
+NOT_COPIED = {"reader_positions", "roles", "handled_letters", "snapshots"}
+NUMBERED = ("id", "model_row", "event_id")
+ROOM = 5000
+"""Between the row numbers of two copies."""
+UUID = re.compile(r"(?<![0-9a-f])[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}(?![0-9a-f])")
 ASSET_QUERY = """query Asset($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
   partitionStats { numMaterialized numPartitions }
   assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } }
-  partitionKeyConnection(limit: 100) { results }
+  partitionKeyConnection(limit: 100, ascending: false) { results }
   assetMaterializations(limit: 50) { runId timestamp partition } } } }"""
 RUNS_QUERY = "{ runsOrError(limit: 30) { ... on Runs { results { id status tags { key value } } } } }"
+
+
+Originals = dict[str, list[tuple[Table, list[dict[str, Any]]]]]
+
+
+def finished_pipeline(home: str) -> Originals:
+    """All rows of the only pipeline there is, by database and table."""
+    found: Originals = {}
+    for database, wanted in COPIED.items():
+        engine = create_engine(f"sqlite:///{home}/{database}")
+        metadata = MetaData()
+        metadata.reflect(engine, only=wanted)
+        with engine.connect() as connection:
+            found[database] = [
+                (each, [dict(row) for row in connection.execute(select(each)).mappings()])
+                for each in metadata.sorted_tables
+                if each.name not in NOT_COPIED
+            ]
+    return found
+
+
+def grow(home: str, originals: Originals, first: int, last: int) -> None:
+    """Copies number first to last, a thousand at a time, and their partitions."""
+    for database, tables in originals.items():
+        engine = create_engine(f"sqlite:///{home}/{database}", connect_args={"timeout": 60})
+        for begin in range(first, last, 1000):
+            with engine.begin() as connection:
+                for original, rows in tables:
+                    content = list(copies(rows, begin, min(begin + 1000, last)))
+                    if content:
+                        connection.execute(insert(original), content)
+        engine.dispose()
+    with dg.DagsterInstance.from_config(f"{home}/dagster") as instance:
+        instance.add_dynamic_partitions("dataset_id", [f"grown-{number}" for number in range(first, last)])
 
 
 def copies(rows: list[dict[str, Any]], first: int, last: int) -> Iterator[dict[str, Any]]:
@@ -42,58 +82,14 @@ def copies(rows: list[dict[str, Any]], first: int, last: int) -> Iterator[dict[s
 
 def _copied(name: str, value: Any, number: int) -> Any:
     if isinstance(value, str):
-        renamed = value.replace(FIRST, f"grown-{number}")
-        return f"{renamed}-{number}" if name in NAMED_ANEW else renamed
+        return UUID.sub(rf"\g<0>-{number}", value.replace(FIRST, f"grown-{number}"))
     if isinstance(value, dict | list):
-        return json.loads(json.dumps(value).replace(FIRST, f"grown-{number}"))
+        return json.loads(_copied(name, json.dumps(value), number))
     if isinstance(value, datetime):
         return value - timedelta(days=1) if value.year > 1970 else value
-    if isinstance(value, int) and name in ("id", "model_row"):
-        return value + (number + 1) * NUMBERS
+    if isinstance(value, int) and name in NUMBERED:
+        return value + (number + 1) * ROOM
     return value
-
-
-def grow_catalogue(home: str, originals: dict[Table, list[dict[str, Any]]], first: int, last: int) -> None:
-    """Copies number first to last, a thousand at a time."""
-    engine = create_engine(f"sqlite:///{home}/catalogue.db", connect_args={"timeout": 60})
-    for begin in range(first, last, 1000):
-        with engine.begin() as connection:
-            for original, rows in originals.items():
-                content = list(copies(rows, begin, min(begin + 1000, last)))
-                if content:
-                    connection.execute(insert(original), content)
-    engine.dispose()
-
-
-def finished_pipeline(home: str) -> dict[Table, list[dict[str, Any]]]:
-    """All rows of the only pipeline there is."""
-    engine = create_engine(f"sqlite:///{home}/catalogue.db")
-    with engine.connect() as connection:
-        return {
-            each: [dict(row) for row in connection.execute(select(each)).mappings()]
-            for each in Row.metadata.sorted_tables
-            if each.name not in NOT_COPIED
-        }
-
-
-def finished_runs(home: str) -> list[dg.DagsterRun]:
-    """Its runs, one a stage."""
-    with dg.DagsterInstance.from_config(f"{home}/dagster") as instance:
-        return list(instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS])))
-
-
-def grow_dagster(home: str, known: list[dg.DagsterRun], first: int, last: int) -> None:
-    """Partitions, finished runs and materializations, as the sensors would have made them."""
-    with dg.DagsterInstance.from_config(f"{home}/dagster") as instance:
-        keys = [f"grown-{number}" for number in range(first, last)]
-        instance.add_dynamic_partitions("dataset_id", keys)
-        for number, key in zip(range(first, last), keys, strict=True):
-            for run in known:
-                tags = {**run.tags, "dagster/partition": key, "mlpipe/row": f"{run.tags.get('mlpipe/row')}-{number}"}
-                tags["dagster/run_key"] = f"{run.tags.get('dagster/run_key')}-{number}"
-                instance.run_storage.add_run(run._replace(run_id=f"{run.run_id}-{number}", tags=tags))
-            for asset in ASSETS:
-                instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key))
 
 
 def timed(what: Callable[[], Any], times: int = 7) -> Times:
@@ -115,7 +111,11 @@ def measure(subject: Subject, events: int) -> dict[str, Times]:
         assert answer.ok, answer.text[:500]
 
     causes = subject.probe.one_at_a_time(lambda: subject.send_bias_trigger(FIRST), events)
-    graphql = subject.platform.outside.graphql
+
+    def ask(query: str, **variables: Any) -> None:
+        answer = subject.platform.outside.graphql(query, **variables)
+        assert answer, f"Dagster does not understand {query}"
+
     asset = {"key": {"path": ["model"]}}
     return {
         "append → step start": subject.probe.times_until(subject.step_starts(), causes),
@@ -127,8 +127,8 @@ def measure(subject: Subject, events: int) -> dict[str, Times]:
         "GET /datasets/search/{user}": timed(lambda: get(f"/datasets/search/{USER}?query=grown-7")),
         "GET /ai-models/{user}": timed(lambda: get(f"/ai-models/{USER}")),
         "GET /inbox (page)": timed(lambda: get(f"/inbox?user_id={USER}", accept="text/html")),
-        "Dagster: asset page": timed(lambda: graphql(ASSET_QUERY, **asset)),
-        "Dagster: runs page": timed(lambda: graphql(RUNS_QUERY)),
+        "Dagster: asset page": timed(lambda: ask(ASSET_QUERY, **asset)),
+        "Dagster: runs page": timed(lambda: ask(RUNS_QUERY)),
     }
 
 
@@ -152,12 +152,11 @@ def main() -> None:
         subject.pipelines(1)
         subject.command("role", "agentic-core", "foreign")
         time.sleep(5)
-        originals, runs = finished_pipeline(home), finished_runs(home)
+        originals = finished_pipeline(home)
         subject.probe.one_at_a_time(lambda: subject.send_bias_trigger(FIRST), 5)
         found.append(measure(subject, wanted.events))
         for begin, end in zip([0, *wanted.sizes], wanted.sizes, strict=False):
-            grow_catalogue(home, originals, begin, end)
-            grow_dagster(home, runs, begin, end)
+            grow(home, originals, begin, end)
             time.sleep(20)  # what the new rows once set off has settled
             found.append(measure(subject, wanted.events))
             print(f"measured with {end:,} datasets", flush=True)
