@@ -25,7 +25,7 @@ up: .venv/.runtime
 	$(BIN)/mlpipe up
 
 test: .venv/.development
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -m 'not faults' $(ARGS)
 
 check: .venv/.development
 	$(BIN)/ruff format --check .

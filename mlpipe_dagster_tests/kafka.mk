@@ -6,7 +6,8 @@ test-kafka: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.tools.apache_kafka.run -- $(BIN)/python -m pytest \
 		$(addprefix mlpipe_dagster_tests/,$(KAFKA_SUITES)) $(ARGS)
 
-# The fault suite: the long form takes about ten minutes for each broker; ARGS=--short, ARGS="--seeds 1,2,3".
+# What is killed at a line, then the fault suite: the long form takes about ten minutes for each broker; ARGS=--short, ARGS="--seeds 1,2,3".
 .PHONY: test-faults
 test-faults: .venv/.development
+	$(BIN)/python -m pytest -m faults mlpipe_dagster_tests/defs
 	$(BIN)/python -m mlpipe_dagster_tests.faults.run $(ARGS)

@@ -23,6 +23,8 @@ from mlpipe_dagster_tests.brokers import called, some_port
 from mlpipe_dagster_tests.defs.flow import Flow, records
 from mlpipe_dagster_tests.quick_definitions import defs as quick_defs
 
+pytestmark = pytest.mark.faults
+
 SENSORS = ("dataset_events", "bias_trigger_events", "bias_events", "automl_trigger_events", "automl_events",
            "xai_trigger_events", "xai_events")  # fmt: skip
 

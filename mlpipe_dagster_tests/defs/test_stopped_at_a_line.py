@@ -33,6 +33,8 @@ from mlpipe_dagster_tests.defs.daemon import instance_in, rounds
 from mlpipe_dagster_tests.defs.flow import Flow
 from mlpipe_dagster_tests.stopping import Line, run_until
 
+pytestmark = pytest.mark.faults
+
 SENSOR = "dagster._daemon.sensor"
 STAGES = "mlpipe_dagster_tests.quick_stages"
 TICK = "mlpipe_dagster.defs.sensors:tick"

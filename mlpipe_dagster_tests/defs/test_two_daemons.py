@@ -20,6 +20,8 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.defs.daemon import instance_in
 from mlpipe_dagster_tests.defs.flow import Flow, deliver_again, records
 
+pytestmark = pytest.mark.faults
+
 DATASETS = 4
 GIVE_UP_SECONDS = 240
 STAGES = ("dataset", "bias", "automl", "xai")
