@@ -73,7 +73,9 @@ class Inspector:
 
 def _start() -> subprocess.Popen[str]:
     command = [sys.executable, "-m", READER, f"{IDLE_SECONDS:g}"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    reader = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    threading.Thread(target=reader.wait, name="mlpipe-reader-end", daemon=True).start()  # else it ends as a zombie
+    return reader
 
 
 def _end(reader: subprocess.Popen[str]) -> None:
