@@ -14,6 +14,7 @@ from mlpipe_dagster_tests.faults.processes import PROC, ZOMBIE, Census, Kind, Se
 
 pytestmark = [
     pytest.mark.end_to_end,
+    pytest.mark.faults,
     pytest.mark.skipif(not (PROC / "self" / "environ").exists(), reason="processes are found in /proc"),
 ]
 RUN_STATUS = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
