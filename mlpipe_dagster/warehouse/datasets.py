@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -17,6 +17,7 @@ from mlpipe_dagster.events import Context, DatasetChanged, DatasetUploaded, Uplo
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.warehouse import outbox
+from mlpipe_dagster.warehouse.listing import containing, page_of
 from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name, plot_name
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
@@ -255,16 +256,8 @@ def search_datasets(
         query = query.where(or_(*(containing(column, text) for column in fields)))
     if file_type:
         query = query.where(DatasetVersion.file_type == file_type)
-    found = session.scalars(query.order_by(DatasetVersion.created_at.desc(), DatasetVersion.id.desc()))
-    matching = [version for version in found if not tags or set(tags) & set(version.tags)]
-    return matching[skip : skip + limit]
-
-
-def containing(column: Any, text: str) -> ColumnElement[bool]:
-    """The column holds the text, in any case; `%` and `_` are plain characters."""
-    pattern = f"%{text.replace('/', '//').replace('%', '/%').replace('_', '/_')}%"
-    found: ColumnElement[bool] = column.ilike(pattern, escape="/")
-    return found
+    newest_first = query.order_by(DatasetVersion.created_at.desc(), DatasetVersion.id.desc())
+    return page_of(session, newest_first, tags, skip, limit)
 
 
 def update_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, changes: dict[str, Any]) -> DatasetVersion:

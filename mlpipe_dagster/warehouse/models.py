@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import Conflict, UnknownThing
 from mlpipe_dagster.warehouse import results
-from mlpipe_dagster.warehouse.datasets import containing
+from mlpipe_dagster.warehouse.listing import containing, page_of
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -34,9 +34,8 @@ def list_models(session: Session, user_id: str, wanted: ModelFilter, skip: int, 
         query = query.where(ModelRow.framework == wanted.framework)
     if wanted.model_type:
         query = query.where(ModelRow.model_type == wanted.model_type)
-    found = session.scalars(query.order_by(ModelRow.created_at.desc(), ModelRow.id.desc()))
-    matching = [model for model in found if not wanted.tags or set(wanted.tags) & set(model.tags)]
-    return matching[skip : skip + limit]
+    newest_first = query.order_by(ModelRow.created_at.desc(), ModelRow.id.desc())
+    return page_of(session, newest_first, wanted.tags, skip, limit)
 
 
 def _latest_of(user_id: str) -> Select[ModelRow]:
