@@ -9,5 +9,5 @@ test-kafka: .venv/.development
 # What is killed at a line, then the fault suite: the long form takes about ten minutes for each broker; ARGS=--short, ARGS="--seeds 1,2,3".
 .PHONY: test-faults
 test-faults: .venv/.development
-	$(BIN)/python -m pytest -m faults mlpipe_dagster_tests/defs
+	$(BIN)/python -m pytest -m faults mlpipe_dagster_tests/defs mlpipe_dagster_tests/end_to_end
 	$(BIN)/python -m mlpipe_dagster_tests.faults.run $(ARGS)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.warehouse.schema import BiasReportRow, LedgerRow, ModelRow, Pipeline, XaiReportRow
+from mlpipe_dagster.warehouse.schema import BiasReportRow, LedgerRow, ModelRow, OutboxRow, Pipeline, XaiReportRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.defs.daemon import instance_in
 from mlpipe_dagster_tests.defs.flow import Flow, deliver_again, records
@@ -69,9 +69,10 @@ def wait_until_done(warehouse: Warehouse, logs: list[Path]) -> None:
     while True:
         with warehouse.reading() as session:
             statuses = Counter(pipeline.status for pipeline in session.query(Pipeline))
-        if statuses == {"done": DATASETS}:
+            unsent = session.query(OutboxRow).filter(OutboxRow.acknowledged_at.is_(None)).count()
+        if statuses == {"done": DATASETS} and not unsent:  # a pipeline is done before its last event has left
             return
-        assert time.monotonic() < give_up_at, (statuses, [log.read_text()[-2000:] for log in logs])
+        assert time.monotonic() < give_up_at, (statuses, unsent, [log.read_text()[-2000:] for log in logs])
         time.sleep(0.2)
 
 

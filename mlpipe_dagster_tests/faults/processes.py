@@ -3,7 +3,6 @@
 A process belongs to a platform when its environment carries that platform's MLPIPE_HOME. Nothing is signalled here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -112,13 +111,15 @@ class Census:
         return (Kind.WORKER if kind is Kind.ZYGOTE and child_of_zygote else kind), command
 
 
-def _everyone() -> Iterator[Entry]:
-    """Every process with its parent and state, parents before children where pids rise."""
-    for pid in sorted(int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit()):
-        status = _read(pid, "stat").decode(errors="replace")
+def _everyone() -> list[Entry]:
+    """Every process with its parent and state, the older first: parents before children though pids begin anew."""
+    statuses = {int(entry.name): _read(int(entry.name), "stat") for entry in PROC.iterdir() if entry.name.isdigit()}
+    found = []
+    for pid, status in statuses.items():
         if status:
-            fields = status.rpartition(")")[2].split()  # a name may hold blanks and brackets
-            yield Identity(pid, int(fields[19])), int(fields[1]), fields[0]
+            fields = status.decode(errors="replace").rpartition(")")[2].split()  # a name may hold blanks and brackets
+            found.append((Identity(pid, int(fields[19])), int(fields[1]), fields[0]))
+    return sorted(found, key=lambda entry: (entry[0].started, entry[0].pid))
 
 
 def _command(pid: int) -> str:
