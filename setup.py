@@ -31,14 +31,22 @@ RUNTIME = [
     "click>=8.1",
     "rich>=14",
     "requests>=2.32",  # the CLI speaks to the API
+    "prometheus-client>=0.23",  # /metrics
+    "apprise>=1.9",  # notifications outside: e-mail, chat, webhooks
+    "onnxruntime>=1.23",  # foreign models are explained from ONNX: data, no code
+    "jsonschema>=4.25",  # answers are held against the form of their question
     "s3fs>=2026.9",  # DuckDB and pandas over S3
 ]
 DEVELOPMENT = [
     "aiokafka>=0.12",  # foreign workers in the end-to-end tests are written with it
+    "axe-playwright-python>=0.1",  # accessibility of the pages, in a browser
     "boto3",
     "httpx>=0.28",  # FastAPI's TestClient
     "hypothesis>=6",
     "mypy>=2.4",
+    "playwright>=1.50",  # drives the system's Chromium
+    "schemathesis>=4",  # the REST API against its own OpenAPI
+    "skl2onnx>=1.19",  # the foreign AutoML worker of the tests stores ONNX
     "pandas-stubs",
     "pytest>=9",
     "pytest-timeout>=2.4",
