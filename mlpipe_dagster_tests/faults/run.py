@@ -8,6 +8,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from mlpipe_dagster_tests.faults.monkey import SHARES
 from mlpipe_dagster_tests.faults.processes import PROC
@@ -31,20 +32,29 @@ def main(arguments: Sequence[str]) -> int:
     if not (PROC / "self" / "environ").exists():
         print("skipped: the platform's processes can be found from outside on Linux only")
         return 0
-    datasets, minutes = SHORT if wanted.short else LONG
     reports = []
+    with ThreadPoolExecutor(wanted.together) as pool:
+        for report in pool.map(_begin, list(_trials(wanted))):
+            _show(report)
+            reports.append(report)
+    print("\n".join(_table(reports)))
+    return int(any(report.complaints for report in reports))
+
+
+def _trials(wanted: argparse.Namespace) -> Iterable[Trial]:
+    datasets, minutes = SHORT if wanted.short else LONG
     for variant in wanted.variant or VARIANTS:
         obstacle = why_not() if variant == KAFKA else None
         if obstacle:
             print(f"{variant}: skipped: {obstacle}", flush=True)
             continue
         for seed in wanted.seeds:
-            trial = Trial(variant, seed, wanted.datasets or datasets, 60.0 * (wanted.minutes or minutes))
-            print(f"{variant}, seed {seed}: {trial.datasets} datasets, {trial.seconds:g} s of faults", flush=True)
-            reports.append(run_trial(trial))
-            _show(reports[-1])
-    print("\n".join(_table(reports)))
-    return int(any(report.complaints for report in reports))
+            yield Trial(variant, seed, wanted.datasets or datasets, 60.0 * (wanted.minutes or minutes))
+
+
+def _begin(trial: Trial) -> Report:
+    print(f"{trial.variant}, seed {trial.seed}: {trial.datasets} datasets, {trial.seconds:g} s of faults", flush=True)
+    return run_trial(trial)
 
 
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -54,6 +64,7 @@ def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--datasets", type=int, help=f"default {LONG[0]}, with --short {SHORT[0]}")
     parser.add_argument("--minutes", type=float, help=f"of faults; default {LONG[1]:g}, with --short {SHORT[1]:g}")
     parser.add_argument("--short", action="store_true", help="a few datasets, a few faults: for every change")
+    parser.add_argument("--together", type=int, default=1, help="so many trials at a time, each on its own platform")
     return parser.parse_args(arguments)
 
 
@@ -62,6 +73,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _show(report: Report) -> None:
+    print(f"{report.trial.variant}, seed {report.trial.seed}:")
     for act in report.acts:
         print(f"  {act.at:6.1f} s  {act.kind} (process {act.pid}) {act.what}")
     print(
