@@ -16,6 +16,7 @@ from mlpipe_dagster.api import (
     health,
     inbox,
     live,
+    metrics,
     models,
     pages,
     pipelines,
@@ -27,6 +28,7 @@ from mlpipe_dagster.api import (
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.guard import Guard
 from mlpipe_dagster.messaging.connection import Connection
+from mlpipe_dagster.messaging.log_watch import LogWatch
 from mlpipe_dagster.messaging.publisher import Publisher
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.inspector import Inspector
@@ -49,6 +51,7 @@ ROUTERS = (
     roles.router,
     plots.router,
     health.router,
+    metrics.router,
     pages.router,
 )
 
@@ -57,6 +60,7 @@ def create_app() -> FastAPI:
     """The warehouse API; settings are read now, catalogue and objects are opened when it starts."""
     app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan)
     app.add_middleware(Guard, form_bytes=settings().max_upload_bytes + FORM_BYTES, json_bytes=JSON_BYTES)
+    metrics.meter(app)
     error_answers.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -66,14 +70,17 @@ def create_app() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warehouse = await run_in_threadpool(open_warehouse)
-    publisher = Publisher(Connection.from_settings())
+    connection = Connection.from_settings()
+    publisher, watch = Publisher(connection), LogWatch(connection)
     flusher = Flusher(lambda: deliver_or_leave(warehouse, publisher))
     inspector = Inspector()
     app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, inspector
+    metrics.watch_platform(app, warehouse, watch)
     flusher.start()
     try:
         yield
     finally:
+        watch.close()
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)
         await run_in_threadpool(inspector.close)

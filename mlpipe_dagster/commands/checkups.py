@@ -1,6 +1,5 @@
 """The single checks of `mlpipe doctor`: each asks one part and says how it is and what to do. Repairs nothing."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,13 +7,12 @@ from pathlib import Path
 
 import requests
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
 from sqlalchemy import make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection
-from mlpipe_dagster.messaging.log_consumer import LogConsumer, Partition
+from mlpipe_dagster.messaging.log_ends import log_ends
 from mlpipe_dagster.messaging.topics import TopicState, describe, pipeline_topics, record_limit, topic_table
 from mlpipe_dagster.services import probes
 from mlpipe_dagster.settings import settings
@@ -22,7 +20,6 @@ from mlpipe_dagster.warehouse import outbox
 from mlpipe_dagster.warehouse.schema import ReaderPosition
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 
-FETCH_SECONDS = 4.0
 WAITING_EVENTS_ARE_MANY = 100
 START_HINT = "Start it with: mlpipe up"
 
@@ -90,7 +87,7 @@ def _check_readers(connection: Connection, states: dict[str, TopicState]) -> Ite
     with open_warehouse().reading() as session:
         positions = {row.topic: row for row in session.scalars(select(ReaderPosition))}
     topics = [name for name in pipeline_topics() if name in states]
-    ends = log_ends(connection, [(name, number) for name in topics for number in states[name].partitions])
+    ends = log_ends(connection, {(name, number): 0 for name in topics for number in states[name].partitions}).ends
     for name in topics:
         behind = {number: ends[name, number] for number in states[name].partitions}
         yield _reader(name, states[name], positions.get(name), behind)
@@ -109,25 +106,6 @@ def _reader(name: str, state: TopicState, position: ReaderPosition | None, ends:
     places = ", ".join(f"{number}/{offset}" for number, offset in position.offsets.items())
     text = f"at {places or 'the beginning'}, lag {lag}"
     return Finding(Verdict.WARN if lag else Verdict.OK, part, text, advice if lag else "")
-
-
-def log_ends(connection: Connection, places: list[Partition]) -> dict[Partition, int]:
-    """Offset behind the last record of each partition, learned from a fetch. Raises BrokerUnavailable."""
-    try:
-        consumer = LogConsumer(connection)
-        try:
-            consumer.start(dict.fromkeys(places, 0))
-            give_up_at = time.monotonic() + FETCH_SECONDS
-            while time.monotonic() < give_up_at:
-                consumer.poll()
-                ends = {place: end for place in places if (end := consumer.high_water(*place)) is not None}
-                if len(ends) == len(places):
-                    return ends
-        finally:
-            consumer.close()
-    except KafkaError as error:
-        raise BrokerUnavailable(f"Kafka at {connection.bootstrap_servers} does not answer a fetch: {error}") from error
-    raise BrokerUnavailable(f"Kafka at {connection.bootstrap_servers} does not answer a fetch")
 
 
 def check_warehouse() -> Iterator[Finding]:

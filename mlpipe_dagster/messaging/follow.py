@@ -11,11 +11,11 @@ from kafka.errors import KafkaError
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, unavailable
 from mlpipe_dagster.messaging.log_consumer import LogConsumer, Partition
+from mlpipe_dagster.messaging.log_ends import log_ends
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.messaging.topics import describe
 
 CHECK_SECONDS = 1.0
-LOCATE_SECONDS = 4.0
 
 log = logging.getLogger(__name__)
 
@@ -105,27 +105,11 @@ class Follower:
             for partition in state.partitions:
                 self._positions.setdefault((topic, partition), 0)
         if self._skip_existing:
-            self._positions = self._ends()
+            self._positions = log_ends(self._connection, self._positions).ends
             self._skip_existing = False
         if self._positions != before:
             self._reopen()
         self._checked_at = time.monotonic()
-
-    def _ends(self) -> dict[Partition, int]:
-        """Where each log ends, learned from a fetch: an embedded broker answers no other way reliably."""
-        consumer = LogConsumer(self._connection)
-        try:
-            consumer.start(self._positions)
-            give_up_at = time.monotonic() + LOCATE_SECONDS
-            while time.monotonic() < give_up_at:
-                consumer.poll()
-                ends = {place: consumer.high_water(*place) for place in self._positions}
-                known = {place: end for place, end in ends.items() if end is not None}
-                if len(known) == len(ends):
-                    return known
-            raise BrokerUnavailable(f"Kafka unreachable at {self._connection.bootstrap_servers}: no answer to a fetch")
-        finally:
-            consumer.close()
 
     def _reopen(self) -> None:
         consumer, self._consumer = self._consumer, None

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, Index, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
-from sqlalchemy.schema import Column, CreateColumn
+from sqlalchemy.schema import Column, CreateColumn, CreateIndex
 
 from mlpipe_dagster.errors import MlpipeError
 from mlpipe_dagster.warehouse.schema import Row
@@ -29,7 +29,7 @@ class Catalogue:
         self._writing = self._engine.execution_options(mlpipe_write=True)
 
     def create(self) -> None:
-        """Create the tables and columns that are missing. Two processes may do so at once.
+        """Create the tables, columns and indexes that are missing. Two processes may do so at once.
 
         Raises
         ------
@@ -41,10 +41,11 @@ class Catalogue:
         except (OperationalError, ProgrammingError, IntegrityError):
             Row.metadata.create_all(self._writing)  # another process was creating them: now they exist
         with self._engine.connect() as connection:
-            complete = not _missing_columns(connection)
+            complete = not _missing_columns(connection) and not _missing_indexes(connection)
         if not complete:
             with self._writing.begin() as connection:
                 _add_columns(connection, self.url)
+                _add_indexes(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -77,6 +78,15 @@ def _missing_columns(connection: Connection) -> list[Column[object]]:
     return missing
 
 
+def _missing_indexes(connection: Connection) -> list[Index]:
+    """Indexes of the schema that the tables of an older mlpipe do not have."""
+    inspector, missing = inspect(connection), []
+    for table in Row.metadata.sorted_tables:
+        found = {one["name"] for one in inspector.get_indexes(table.name)}
+        missing += [index for index in table.indexes if index.name not in found]
+    return missing
+
+
 def _add_columns(connection: Connection, url: str) -> None:
     """Bring tables of an older mlpipe up to date: their rows get the defaults of the new columns."""
     postgres = connection.dialect.name == "postgresql"
@@ -90,9 +100,12 @@ def _add_columns(connection: Connection, url: str) -> None:
         clause = "ADD COLUMN IF NOT EXISTS" if postgres else "ADD COLUMN"  # SQLite's writers take turns
         definition = CreateColumn(column).compile(dialect=connection.dialect)
         connection.exec_driver_sql(f"ALTER TABLE {column.table.name} {clause} {definition}")
-    for table in Row.metadata.sorted_tables:
-        for index in table.indexes:
-            index.create(connection, checkfirst=True)
+
+
+def _add_indexes(connection: Connection) -> None:
+    """Another process may be adding them: each is created unless it is there."""
+    for index in _missing_indexes(connection):
+        connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -95,6 +95,8 @@ class LedgerRow(Row):
         Index("ix_ledger_cause", "cause"),
         Index("ix_ledger_run", "run_id"),
         Index("ix_ledger_owner", "user_id", "dataset_id", "number"),
+        # all that is counted for the metrics, so that counting reads no payload
+        Index("ix_ledger_counted", "stage", "player", "state", "taken_at", "created_at", "updated_at", "attempt"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     stage: Mapped[str]
@@ -315,7 +317,10 @@ class Question(Row):
     """A decision that is a person's. It waits without a run and without a limit."""
 
     __tablename__ = "questions"
-    __table_args__ = (Index("ix_questions_owner", "user_id", "status"),)
+    __table_args__ = (
+        Index("ix_questions_owner", "user_id", "status"),
+        Index("ix_questions_waiting", "status", "created_at"),
+    )
     id: Mapped[str] = mapped_column(primary_key=True)
     cause: Mapped[str] = mapped_column(unique=True)
     user_id: Mapped[str]
