@@ -7,7 +7,7 @@
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
-#   make docs           docs/configuration.md from the settings
+#   make docs           docs/configuration.md from the settings, docs/asyncapi.json from the contracts
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
 
@@ -83,6 +83,7 @@ bench-growth: .venv/.development
 
 docs: .venv/.runtime
 	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md
+	$(BIN)/python -m mlpipe_dagster.asyncapi > docs/asyncapi.json
 
 lock:
 	uv pip compile setup.py --universal --python-version 3.11 --generate-hashes --no-header --quiet \

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api import (
+    asyncapi,
     bias_reports,
     datasets,
     error_answers,
@@ -52,6 +53,7 @@ ROUTERS = (
     plots.router,
     health.router,
     metrics.router,
+    asyncapi.router,
     pages.router,
 )
 
