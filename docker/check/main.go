@@ -15,7 +15,7 @@ func main() {
 		fail("usage: compose-check ENV_FILE COMPOSE_FILE")
 	}
 	options, err := cli.NewProjectOptions(
-		os.Args[2:], cli.WithName("mlpipe"), cli.WithEnvFiles(os.Args[1]), cli.WithDotEnv)
+		os.Args[2:], cli.WithName("mlpipe"), cli.WithEnvFiles(os.Args[1]), cli.WithDotEnv, cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		fail(err)
 	}

@@ -19,6 +19,10 @@ class Scrape:
         """Names of all families, with and without the endings of their samples."""
         return {sample.name for sample in self._samples} | set(self.families)
 
+    def labels(self, name: str) -> set[str]:
+        """Names of the labels that samples of that name have."""
+        return {label for sample in self._samples if sample.name == name for label in sample.labels}
+
     def value(self, name: str, **labels: str) -> float | None:
         """The one sample of that name with exactly these labels; None where there is none."""
         found = [sample.value for sample in self._samples if sample.name == name and sample.labels == labels]

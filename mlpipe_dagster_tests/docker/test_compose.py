@@ -40,8 +40,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ("      - s3:/data", "      - s4:/data", "s4"),
         ('KAFKA_NODE_ID: "1"', "KAFKA_NODE_ID: [1]", "KAFKA_NODE_ID"),
         ("source: second-database", "source: third-database", "third-database"),
+        ("      - metrics_key", "      - metrics_kez", "metrics_kez"),
     ],
-    ids=["misspelt key", "unknown dependency", "condition", "variable", "volume", "type", "config"],
+    ids=["misspelt key", "unknown dependency", "condition", "variable", "volume", "type", "config", "profile"],
 )
 def test_a_planted_fault_in_the_compose_file_is_found(tmp_path: Path, right: str, wrong: str, said: str) -> None:
     text = (DOCKER / "compose.yaml").read_text(encoding="utf-8")
@@ -94,7 +95,7 @@ def test_secrets_have_no_default() -> None:
 def test_ports_are_published_on_loopback() -> None:
     services = read_yaml(DOCKER / "compose.yaml")["services"]
     published = [port for service in services.values() for port in service.get("ports", [])]
-    assert len(published) == 3
+    assert len(published) == 5
     assert all(port.startswith("${MLPIPE_PUBLISH:-127.0.0.1}:") for port in published)
 
 
