@@ -33,7 +33,8 @@ prepare)
     exec python "$HERE/prepare.py"
     ;;
 api)
-    exec uvicorn mlpipe_dagster.api.app:create_app --factory --host "$HOST" --port 8000 --timeout-graceful-shutdown 10
+    export MLPIPE_API_HOST="${MLPIPE_API_HOST:-$HOST}" # beyond loopback the API starts with MLPIPE_AUTH=api-keys only
+    exec uvicorn mlpipe_dagster.api.app:create_app --factory --host "$MLPIPE_API_HOST" --port 8000 --timeout-graceful-shutdown 10
     ;;
 code-server)
     exec dagster api grpc --host "$HOST" --port 4266 --module-name mlpipe_dagster.definitions --location-name mlpipe_dagster

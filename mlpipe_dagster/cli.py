@@ -19,6 +19,7 @@ MODULES = {
     "retry": "intervene",
     "role": "role",
     "dlq": "dlq",
+    "keys": "keys",
     "doctor": "doctor",
 }
 """Where each command is; only the one that is called is imported."""

@@ -47,6 +47,26 @@ class Settings(BaseSettings):
         "http://localhost:3000", alias="MLPIPE_DAGSTER_BASE", description="Where people reach the Dagster UI; in links"
     )
 
+    # who may use the API
+    auth: Literal["off", "api-keys"] = Field(
+        "off",
+        alias="MLPIPE_AUTH",
+        description="off, for this machine only; or api-keys, which an MLPIPE_API_HOST beyond loopback needs",
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""), alias="MLPIPE_API_KEY", description="Key that the command line shows the API; see `mlpipe keys`"
+    )
+    rate_limit: float | None = Field(
+        None,
+        ge=0,
+        alias="MLPIPE_RATE_LIMIT",
+        description="Requests a second for each key, else for each address; 0: any number; "
+        "empty: 50 with api-keys, any number without",
+    )
+    rate_burst: int = Field(
+        200, ge=1, alias="MLPIPE_RATE_BURST", description="Requests that may come at once before that limit holds"
+    )
+
     # Kafka
     kafka_bootstrap_servers: str = Field(
         "localhost:9092", alias="KAFKA_BOOTSTRAP_SERVERS", description="Brokers, host:port,host:port"

@@ -27,7 +27,7 @@ def _line(field: FieldInfo) -> str:
 
 
 def _default(value: Any) -> str:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str("" if value is None else value)
     return f"`{text}`" if text else "(empty)"
 
 

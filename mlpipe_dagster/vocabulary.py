@@ -46,6 +46,18 @@ class Stage(StrEnum):
     XAI = "xai"
 
 
+class AccessRole(StrEnum):
+    """What the bearer of an API key may do."""
+
+    USER = "user"
+    """All, with what is theirs."""
+    SERVICE = "service"
+    """A foreign worker: reads datasets and models, and stores results, whose ever they are."""
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+    """Reads everything and changes nothing."""
+
+
 class Role(StrEnum):
     """The roles that ours or a foreign worker can play."""
 

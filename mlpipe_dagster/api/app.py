@@ -6,7 +6,7 @@ Run it with `uvicorn mlpipe_dagster.api.app:create_app --factory`.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api import (
@@ -17,6 +17,7 @@ from mlpipe_dagster.api import (
     health,
     inbox,
     live,
+    login,
     metrics,
     models,
     pages,
@@ -27,7 +28,9 @@ from mlpipe_dagster.api import (
     xai_reports,
 )
 from mlpipe_dagster.api.flusher import Flusher
+from mlpipe_dagster.api.gate import Gate, confirm
 from mlpipe_dagster.api.guard import Guard
+from mlpipe_dagster.exposure import check_exposure
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.log_watch import LogWatch
 from mlpipe_dagster.messaging.publisher import Publisher
@@ -55,12 +58,21 @@ ROUTERS = (
     metrics.router,
     asyncapi.router,
     pages.router,
+    login.router,
 )
 
 
 def create_app() -> FastAPI:
-    """The warehouse API; settings are read now, catalogue and objects are opened when it starts."""
-    app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan)
+    """The warehouse API; settings are read now, catalogue and objects are opened when it starts.
+
+    Raises
+    ------
+    OpenToAll
+        It is to listen beyond this machine and asks for no keys.
+    """
+    check_exposure(settings())
+    app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan, dependencies=[Depends(confirm)])
+    app.add_middleware(Gate, owner=app, settings=settings())
     app.add_middleware(Guard, form_bytes=settings().max_upload_bytes + FORM_BYTES, json_bytes=JSON_BYTES)
     metrics.meter(app)
     error_answers.install(app)

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlpipe_dagster import clock
+from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.foreign_report import as_rows
 from mlpipe_dagster.api.parameters import JsonObject, OptionalId, OptionalLevel, PlainText, TheFlusher, TheWarehouse
@@ -65,8 +66,9 @@ def _answer(row: BiasReportRow) -> StoredBiasReport:
 
 
 @router.post("/")
-def receive(new: NewBiasReport, warehouse: TheWarehouse, flusher: TheFlusher) -> StoredBiasReport:
+def receive(new: NewBiasReport, warehouse: TheWarehouse, flusher: TheFlusher, caller: TheCaller) -> StoredBiasReport:
     """Store or replace a bias report and announce it."""
+    caller.check(new.user_id)
     row = results.receive_bias_report(
         warehouse, new.user_id, new.dataset_id, new.report, new.target_column_name, new.task_type
     )

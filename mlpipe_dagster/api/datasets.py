@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, File, Form, UploadFile
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict
 
+from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.downloads import stream_object
 from mlpipe_dagster.api.parameters import (
     JsonObject,
@@ -112,8 +113,10 @@ def upload(
     warehouse: TheWarehouse,
     inspector: TheInspector,
     flusher: TheFlusher,
+    caller: TheCaller,
 ) -> dict[str, Any]:
     """Store a file as a new version of a dataset, and start its pipeline."""
+    caller.check(user_id)
     version = store(warehouse, inspector, user_id, file, fields, choices)
     flusher.nudge()
     return dataset_object(version)
@@ -128,9 +131,10 @@ def upload_for(
     warehouse: TheWarehouse,
     inspector: TheInspector,
     flusher: TheFlusher,
+    caller: TheCaller,
 ) -> dict[str, Any]:
     """The same, with the user in the path."""
-    return upload(file, user_id, fields, choices, warehouse, inspector, flusher)
+    return upload(file, user_id, fields, choices, warehouse, inspector, flusher, caller)
 
 
 def store(

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
 
+from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.parameters import JsonObject, OptionalId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.warehouse import decisions, inbox
@@ -31,10 +32,18 @@ def question(question_id: PlainText, warehouse: TheWarehouse) -> dict[str, Any]:
 
 @router.post("/questions/{question_id}/answer")
 def answer(
-    question_id: PlainText, body: Annotated[JsonObject, Body()], warehouse: TheWarehouse, flusher: TheFlusher
+    question_id: PlainText,
+    body: Annotated[JsonObject, Body()],
+    warehouse: TheWarehouse,
+    flusher: TheFlusher,
+    caller: TheCaller,
 ) -> dict[str, Any]:
-    """Answer a question: `{"answer": {…}, "user_id": …}`, or the fields of the answer directly."""
-    row = decisions.answer_question(warehouse, question_id, *_said(body))
+    """Answer a question: `{"answer": {…}, "user_id": …}`, or the fields of the answer directly.
+
+    Where keys are asked for, who answers is the key's user, whatever the body says.
+    """
+    said, respondent = _said(body)
+    row = decisions.answer_question(warehouse, question_id, said, caller.user_id or respondent)
     flusher.nudge()
     return inbox.question_object(row)
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
+from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.datasets import Choices, Fields, UploadedFile, store
 from mlpipe_dagster.api.error_answers import STATUS_OF
 from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheInspector, TheWarehouse
@@ -52,8 +53,10 @@ def upload(
     warehouse: TheWarehouse,
     inspector: TheInspector,
     flusher: TheFlusher,
+    caller: TheCaller,
 ) -> Response:
     """The upload form of the page."""
+    caller.check(user_id)
     version = store(warehouse, inspector, user_id, file, fields, choices)
     flusher.nudge()
     owner = quote(version.user_id, safe="")
@@ -67,15 +70,17 @@ def inbox_page(warehouse: TheWarehouse, user_id: OptionalId = None, answered: Pl
 
 
 @router.post("/inbox/{question_id}")
-async def answer(request: Request, question_id: PlainText, warehouse: TheWarehouse, flusher: TheFlusher) -> Response:
+async def answer(
+    request: Request, question_id: PlainText, warehouse: TheWarehouse, flusher: TheFlusher, caller: TheCaller
+) -> Response:
     """The form of one question; what does not fit is said above the questions."""
     form = await request.form()
     said: dict[str, Any] = {name: value for name, value in form.items() if value != ""}
     try:
-        await run_in_threadpool(decisions.answer_question, warehouse, question_id, said, None)
+        await run_in_threadpool(decisions.answer_question, warehouse, question_id, said, caller.user_id)
     except UserError as error:
         kind = next(kind for kind in type(error).__mro__ if kind in STATUS_OF)
-        return await run_in_threadpool(_inbox, warehouse, None, fault=str(error), status=STATUS_OF[kind])
+        return await run_in_threadpool(_inbox, warehouse, caller.own, fault=str(error), status=STATUS_OF[kind])
     flusher.nudge()
     return RedirectResponse(f"/inbox?answered={quote(question_id, safe='')}", 303)
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from mlpipe_dagster.api import dagster_runs, pipeline_page
+from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.parameters import OptionalId, PartitionKey, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.vocabulary import Stage
@@ -50,10 +51,14 @@ def read(
 
 @router.post("/{dataset_id}/cancel")
 def cancel(
-    dataset_id: PartitionKey, warehouse: TheWarehouse, flusher: TheFlusher, user_id: OptionalId = None
+    dataset_id: PartitionKey,
+    warehouse: TheWarehouse,
+    flusher: TheFlusher,
+    caller: TheCaller,
+    user_id: OptionalId = None,
 ) -> dict[str, Any]:
     """End a pipeline: its run is stopped, its question closed, its later triggers ignored. 409 when it has ended."""
-    ended = interventions.cancel_pipeline(warehouse, dataset_id, user_id, by=user_id or "the API")
+    ended = interventions.cancel_pipeline(warehouse, dataset_id, user_id, by=caller.user_id or user_id or "the API")
     dagster_runs.terminate(warehouse.settings.dagster_base, ended.run_ids)
     flusher.nudge()
     owner = ended.owner

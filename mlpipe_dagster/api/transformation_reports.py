@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from mlpipe_dagster import clock
+from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.parameters import JsonObject, TheWarehouse
 from mlpipe_dagster.events import Id
@@ -48,8 +49,9 @@ def _answer(row: TransformationReportRow) -> StoredTransformationReport:
 
 
 @router.post("/")
-def receive(new: NewTransformationReport, warehouse: TheWarehouse) -> StoredTransformationReport:
+def receive(new: NewTransformationReport, warehouse: TheWarehouse, caller: TheCaller) -> StoredTransformationReport:
     """Store or replace a report; the next `bias.reported` says that there is one."""
+    caller.check(new.user_id)
     row = reports.store_transformation_report(warehouse, new.user_id, new.dataset_id, new.version, new.report)
     return _answer(row)
 

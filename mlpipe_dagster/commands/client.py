@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
+from requests.auth import AuthBase
 
 from mlpipe_dagster.errors import MlpipeError, UserError
 from mlpipe_dagster.settings import settings
@@ -21,6 +22,17 @@ class ApiUnreachable(MlpipeError):  # noqa: N818 - as in errors.py
     error_type = "api"
 
 
+class _Bearer(AuthBase):
+    """Shows the key; unlike a plain header neither netrc replaces it nor does a redirect elsewhere take it along."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
 class ApiClient:
     """The API at `base`; by default the one that the settings name."""
 
@@ -28,6 +40,9 @@ class ApiClient:
         self.base = (base or settings().api_base).rstrip("/")
         self._session = requests.Session()
         self._session.headers["Accept"] = "application/json"  # a browser gets pages at some of the same addresses
+        key = settings().api_key.get_secret_value()
+        if key:
+            self._session.auth = _Bearer(key)
         self._session.trust_env = urlsplit(self.base).hostname not in LOCAL_HOSTS
 
     def get(self, *path: str, **query: str | None) -> Any:

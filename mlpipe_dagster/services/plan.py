@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from mlpipe_dagster.errors import BrokerUnavailable
+from mlpipe_dagster.exposure import check_exposure
 from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, is_embedded, reachable, trouble
 from mlpipe_dagster.messaging.embedded import HOST, free_port
 from mlpipe_dagster.settings import Settings
@@ -24,6 +25,7 @@ DEFAULT_CODE_PORT = 4266
 CODE_SERVER_THREADS = 32  # each of the seven waiting sensors holds one; the default is the number of cores + 4
 POLL_SECONDS = 15.0
 CONNECT_SECONDS = 0.5
+ANY_ADDRESS = ("0.0.0.0", "::", "localhost")  # noqa: S104 - how it is asked for, not a default
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -39,6 +41,7 @@ class Plan:
     bootstrap_servers: str
     embedded_broker_port: int | None
     """None: somebody else's Kafka is used."""
+    api_host: str
     api_port: int
     api_base: str
     dagster_port: int
@@ -61,7 +64,8 @@ class Plan:
     @property
     def api_url(self) -> str:
         """The API on this machine, whatever links say."""
-        return f"http://{HOST}:{self.api_port}"
+        host = HOST if self.api_host in ANY_ADDRESS else self.api_host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
     @property
     def dagster_url(self) -> str:
@@ -87,7 +91,10 @@ def make_plan(settings: Settings, say: Say) -> Plan:
     ------
     BrokerUnavailable
         KAFKA_BOOTSTRAP_SERVERS is set and no Kafka answers there.
+    OpenToAll
+        The API is to listen beyond this machine and asks for no keys.
     """
+    check_exposure(settings)
     home = settings.home.absolute()
     said = settings.model_fields_set
     bootstrap_servers, broker_port = _choose_broker(settings, say)
@@ -101,6 +108,7 @@ def make_plan(settings: Settings, say: Say) -> Plan:
         dagster_home=choose_dagster_home(home),
         bootstrap_servers=bootstrap_servers,
         embedded_broker_port=broker_port,
+        api_host=settings.api_host,
         api_port=api_port,
         api_base=_base(settings.api_base, api_port),
         dagster_port=dagster_port,

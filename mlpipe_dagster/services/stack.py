@@ -74,7 +74,8 @@ class _Programs:
 
     def api(self) -> Service:
         port = str(self.plan.api_port)
-        command = ["uvicorn", "mlpipe_dagster.api.app:create_app", "--factory", "--host", HOST, "--port", port]
+        command = ["uvicorn", "mlpipe_dagster.api.app:create_app", "--factory", "--host", self.plan.api_host]
+        command += ["--port", port]
         command += ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
         return self._service("The API", "api", command, lambda _since: probes.api_ready(self.plan.api_url))
 

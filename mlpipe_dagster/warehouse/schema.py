@@ -375,3 +375,25 @@ class RolePlayer(Row):
     role: Mapped[str] = mapped_column(primary_key=True)
     player: Mapped[str]
     changed_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
+
+
+class ApiKeyRow(Row):
+    """A key to the API. Of its secret only the SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(index=True)
+    role: Mapped[str]
+    name: Mapped[str | None]
+    secret_hash: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    revoked_at: Mapped[datetime | None]
+
+
+class LoginSession(Row):
+    """A browser that showed a key at /login; worth nothing once the key is revoked."""
+
+    __tablename__ = "login_sessions"
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime]

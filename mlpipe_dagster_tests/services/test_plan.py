@@ -40,6 +40,7 @@ def plan(tmp_path: Path) -> Plan:
         dagster_home=tmp_path / "home" / "dagster",
         bootstrap_servers="localhost:9093",
         embedded_broker_port=9093,
+        api_host="127.0.0.1",
         api_port=8001,
         api_base="http://localhost:8001",
         dagster_port=3000,
