@@ -67,6 +67,7 @@ ACCESS: Mapping[str, Need] = {
     "GET /docs": OPEN,
     "GET /docs/oauth2-redirect": OPEN,
     "GET /redoc": OPEN,
+    "GET /asyncapi.json": OPEN,
     "GET /openapi.json": OPEN,
     "POST /datasets/upload": CHANGE.of(Owner.BODY),
     "POST /datasets/upload/{user_id}": CHANGE,

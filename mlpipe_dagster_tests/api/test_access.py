@@ -40,6 +40,7 @@ LET_IN = {
     "GET /docs": EVERYBODY,
     "GET /docs/oauth2-redirect": EVERYBODY,
     "GET /redoc": EVERYBODY,
+    "GET /asyncapi.json": EVERYBODY,
     "GET /openapi.json": EVERYBODY,
     "POST /datasets/upload": OWN,
     "POST /datasets/upload/{user_id}": OWN,
