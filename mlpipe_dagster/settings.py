@@ -191,6 +191,11 @@ class Settings(BaseSettings):
         60, alias="MLPIPE_UNKNOWN_GRACE", description="Seconds a trigger waits for a dataset or model nobody knows yet"
     )
     max_upload_bytes: int = Field(5 * 1024**3, alias="MLPIPE_MAX_UPLOAD_BYTES", description="Largest upload")
+    max_foreign_model_bytes: int = Field(
+        512 * 1024**2,
+        alias="MLPIPE_MAX_FOREIGN_MODEL_BYTES",
+        description="Largest ONNX or skops file of a foreign worker that is loaded (unpacked, too)",
+    )
     max_attempts: int = Field(
         5, alias="MLPIPE_MAX_ATTEMPTS", description="Tries a stage gets when its run dies or meets a passing trouble"
     )

@@ -84,14 +84,20 @@ def load(folder: Path) -> TrainedModel:
         raise ModelError(f"There is no {MODEL_FILE} beside the manifest. Train the model again.")
     if _sha256(path) != manifest.get("sha256"):
         raise ModelError(f"{MODEL_FILE} is not the file that was saved: its SHA-256 differs. Train the model again.")
-    foreign = sorted(set(skops.io.get_untrusted_types(file=path)) - TRUSTED_TYPES)
-    if foreign:
-        raise ModelError(f"{MODEL_FILE} holds the type {foreign[0]}, which is not trusted. It is not loaded.")
-    estimator = skops.io.load(path, trusted=sorted(TRUSTED_TYPES & set(skops.io.get_untrusted_types(file=path))))
+    estimator = read_estimator(path)
     try:
         return _MODELS.validate_python({**manifest.get("model", {}), "estimator": estimator})
     except ValidationError as error:
         raise ModelError(f"{MANIFEST_FILE} does not describe a model of this version of mlpipe.") from error
+
+
+def read_estimator(path: Path) -> Any:
+    """What a skops file holds; raises ModelError, before anything is made, for a type that is not trusted."""
+    asked_for = set(skops.io.get_untrusted_types(file=path))
+    foreign = sorted(asked_for - TRUSTED_TYPES)
+    if foreign:
+        raise ModelError(f"{path.name} holds the type {foreign[0]}, which is not trusted. It is not loaded.")
+    return skops.io.load(path, trusted=sorted(asked_for))
 
 
 def model_size_mb(folder: Path) -> float:

@@ -78,7 +78,7 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
         return "it is empty"
     if column.dtype == object and isinstance(present.iloc[0], list | dict | set | np.ndarray):
         return "it holds nested values"
-    kind = _kind(present)
+    kind = kind_of(present)
     reason = _unfit(name, kind, column, present)
     if reason:
         return reason
@@ -94,7 +94,8 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
     return FeatureColumn(name=name, kind=kind, data_type=data_type)
 
 
-def _kind(present: Column) -> FeatureKind:
+def kind_of(present: Column) -> FeatureKind:
+    """What a column is read as, by the values that are there."""
     if pd.api.types.is_bool_dtype(present) or (
         present.dtype == object and all(isinstance(value, bool) for value in present)
     ):

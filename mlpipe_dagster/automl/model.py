@@ -142,6 +142,8 @@ class TrainedModel:
     trained_rows: int
     test_rows: tuple[int, ...]
     """Positions (iloc) in the table handed to `train` of the rows no fitting or selection has seen."""
+    held_out: bool = True
+    """False for a model from outside: it may have learned from its `test_rows`, and `trained_rows` is not known."""
 
     @property
     def positive_class(self) -> str | None:

@@ -33,6 +33,7 @@ MODEL_WORDS = {
     "Test rows": "Rows kept aside and never used for learning, so that the model can be checked fairly.",
     "Influence": "How strongly a column moves the predictions, on average.",
 }
+OUTSIDE_WORDS = {"Test rows": "Rows of this table on which the model was checked. It may have learned from them."}
 DATA_WORDS = {
     "Row and column": "A row is one case in the table, such as a person. A column is one thing known about every case.",
     "Missing value": "A cell of the table that holds nothing.",
@@ -97,7 +98,7 @@ def _beginner(explanation: ModelExplanation) -> dict[str, object]:
         "shown_results": results,
         "unshown_classes": len(explanation.classes) - len(results),
         "group_gaps": _group_gaps(explanation),
-        "words": MODEL_WORDS,
+        "words": MODEL_WORDS if explanation.held_out else MODEL_WORDS | OUTSIDE_WORDS,
     }
 
 

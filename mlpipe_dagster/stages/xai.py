@@ -2,33 +2,37 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from mlpipe_dagster.automl import artefacts
-from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.bias.report import BiasReport
-from mlpipe_dagster.errors import ModelError, UnknownThing
+from mlpipe_dagster.choices import settle
+from mlpipe_dagster.errors import ModelError, UnknownThing, UserError
 from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
 from mlpipe_dagster.reports.plots import factors_plot
 from mlpipe_dagster.reports.wording import list_text, percent_text
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.tables.load import load
-from mlpipe_dagster.vocabulary import Level, ReportType
-from mlpipe_dagster.warehouse import links, pipelines, results
+from mlpipe_dagster.vocabulary import CLASSIFICATION_ALIASES, Level, ReportType, Stage, TaskKind
+from mlpipe_dagster.warehouse import ledger, links, pipelines, results
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.results import NewExplanation
-from mlpipe_dagster.warehouse.schema import ModelRow
+from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster.xai.explain import explain_data, explain_model
 from mlpipe_dagster.xai.explanation import DataExplanation, ModelExplanation
+from mlpipe_dagster.xai.outside.apart import explain_apart
+from mlpipe_dagster.xai.outside.given import ONNX, SKOPS, Described
 
 MANIFEST = "manifest.json"
 FACTORS_SHOWN = 10
 
 
 def explain(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
-    """Explain, store and announce.
+    """Explain, store and announce. Of a model that cannot be explained the data still is, before the stage fails.
 
     Raises
     ------
@@ -39,15 +43,17 @@ def explain(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     """
     row = _model_row(warehouse, claim)
     say(f"Explaining {row.model_id} {row.version}.")
-    with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
-        model = load_model(warehouse, row, Path(folder))
-        level = _level(warehouse, claim, table)
-        hidden = [column.name for column in table.profile.columns if column.personal]
-        about_model = explain_model(model, load(table.parquet), hide=hidden)
-        about_data = explain_data(
-            table.profile, target=model.spec.target, task=model.spec.task, bias=_bias_report(warehouse, claim)
-        )
-        pages = _render_pages(warehouse, claim, row, about_model, about_data, Path(folder))
+    with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as name:
+        folder, level = Path(name), _level(warehouse, claim, table)
+        try:
+            about_model = explain_stored_model(warehouse, claim, table, row, folder)
+        except ModelError as refusal:
+            say(f"{refusal} The data are explained all the same.")
+            pages = _render_pages(warehouse, claim, row, None, _about_data(warehouse, claim, table, row), folder)
+            results.save_data_explanation_alone(warehouse, claim, row, pages, level, refusal)
+            raise
+        about_data = _about_data(warehouse, claim, table, row, about_model)
+        pages = _render_pages(warehouse, claim, row, about_model, about_data, folder)
     results.save_explanations(warehouse, claim, row, pages, level)
     store_plot(warehouse, "xai_report", table.version, factors_plot(about_model))
     return _outcome(warehouse, table, row, about_model, level)
@@ -66,16 +72,74 @@ def _model_row(warehouse: Warehouse, claim: Claim) -> ModelRow:
     return row
 
 
-def load_model(warehouse: Warehouse, row: ModelRow, folder: Path) -> TrainedModel:
-    """The model, verified, from the objects; raises ModelError for one that cannot be loaded safely."""
+def explain_stored_model(
+    warehouse: Warehouse, claim: Claim, table: Table, row: ModelRow, folder: Path
+) -> ModelExplanation:
+    """The explanation of our model, or of an ONNX or skops file from outside; raises ModelError for any other."""
     with warehouse.reading() as session:
         files = results.model_files(session, row)
-    if MANIFEST not in {file.filename for file in files}:
+    hidden = tuple(column.name for column in table.profile.columns if column.personal)
+    if row.run_id and MANIFEST in {file.filename for file in files}:
+        for file in files:
+            _copy(warehouse, file, folder)
+        return explain_model(artefacts.load(folder), load(table.parquet), hide=hidden)
+    file = _safe_file(warehouse, row, files)
+    target, task = _aim(warehouse, claim, table, row)
+    described = Described(
+        target=target,
+        task=task,
+        algorithm=row.algorithm or row.framework,
+        sensitive=tuple(name for name in _sensitive(table) if name != target),
+        threads=warehouse.settings.threads,
+        most_bytes=warehouse.settings.max_foreign_model_bytes,
+    )
+    return explain_apart(_copy(warehouse, file, folder), table.parquet, described, hidden)
+
+
+def _safe_file(warehouse: Warehouse, row: ModelRow, files: Sequence[ModelFileRow]) -> ModelFileRow:
+    """The ONNX or skops file of a model from outside, the primary one first. Nothing else is ever loaded."""
+    safe = [file for file in files if Path(file.filename).suffix.lower() in (ONNX, SKOPS)]
+    if not safe:
         raise ModelError(f"The model {row.model_id} {row.version} cannot be explained safely: upload ONNX or skops.")
-    for file in files:
-        with warehouse.objects.open(file.file_path) as content, (folder / Path(file.filename).name).open("wb") as copy:
-            shutil.copyfileobj(content, copy)
-    return artefacts.load(folder)
+    most = warehouse.settings.max_foreign_model_bytes
+    if safe[0].file_size > most:
+        raise ModelError(
+            f"{safe[0].filename} has {safe[0].file_size} bytes; at most {most} are loaded. Upload a smaller model, or "
+            "raise MLPIPE_MAX_FOREIGN_MODEL_BYTES."
+        )
+    return safe[0]
+
+
+def _copy(warehouse: Warehouse, file: ModelFileRow, folder: Path) -> Path:
+    place = folder / Path(file.filename).name
+    with warehouse.objects.open(file.file_path) as content, place.open("wb") as copy:
+        shutil.copyfileobj(content, copy)
+    return place
+
+
+def _aim(warehouse: Warehouse, claim: Claim, table: Table, row: ModelRow) -> tuple[str, TaskKind]:
+    """What a model from outside predicts: as its training was asked, else as was settled, else inferred."""
+    with warehouse.reading() as session:
+        asked = ledger.latest_payload(session, Stage.AUTOML, claim.owner)
+    known = row.model_type if row.model_type in {*CLASSIFICATION_ALIASES, TaskKind.REGRESSION.value} else None
+    return settle(table.profile, asked.get("target_column_name"), asked.get("task_type") or known, table.choices)
+
+
+def _sensitive(table: Table) -> tuple[str, ...]:
+    return table.choices.sensitive if table.choices else ()
+
+
+def _about_data(
+    warehouse: Warehouse, claim: Claim, table: Table, row: ModelRow, about_model: ModelExplanation | None = None
+) -> DataExplanation:
+    target: str | None = None
+    task: TaskKind | None = None
+    if about_model:
+        target, task = about_model.target, about_model.task
+    else:
+        with suppress(UserError):  # a table may be explained without a target
+            target, task = _aim(warehouse, claim, table, row)
+    return explain_data(table.profile, target=target, task=task, bias=_bias_report(warehouse, claim))
 
 
 def _level(warehouse: Warehouse, claim: Claim, table: Table) -> Level:
@@ -96,15 +160,15 @@ def _render_pages(
     warehouse: Warehouse,
     claim: Claim,
     row: ModelRow,
-    about_model: ModelExplanation,
+    about_model: ModelExplanation | None,
     about_data: DataExplanation,
     folder: Path,
 ) -> list[NewExplanation]:
     pages = []
     for level in Level:
-        for report_type in ReportType:
+        for report_type in ReportType if about_model else (ReportType.DATA,):
             page_links = _page_links(warehouse, claim, row, report_type)
-            if report_type is ReportType.MODEL:
+            if about_model and report_type is ReportType.MODEL:
                 html = render_model_explanation(about_model, level, page_links)
             else:
                 html = render_data_explanation(about_data, level, page_links)

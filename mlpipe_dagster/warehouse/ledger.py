@@ -133,6 +133,17 @@ def find(session: Session, stage: str, cause: str) -> LedgerRow | None:
     return session.scalar(select(LedgerRow).where(LedgerRow.stage == stage, LedgerRow.cause == cause))
 
 
+def latest_payload(session: Session, stage: Stage, owner: Owner) -> Mapping[str, Any]:
+    """What the last trigger of a stage said for this dataset version; empty where there was none."""
+    query = select(LedgerRow.payload).where(
+        LedgerRow.stage == stage.value,
+        LedgerRow.user_id == owner.user_id,
+        LedgerRow.dataset_id == owner.dataset_id,
+        LedgerRow.number == owner.number,
+    )
+    return session.scalar(query.order_by(LedgerRow.id.desc()).limit(1)) or {}
+
+
 def _new_row(
     session: Session, settings: Settings, stage: str, owner: Owner, cause: str, causation_id: str
 ) -> LedgerRow:

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
+from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import (
     BiasReported,
     Context,
@@ -23,7 +24,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, known_task, published_task
-from mlpipe_dagster.warehouse import answers, datasets, decisions, ledger, outbox
+from mlpipe_dagster.warehouse import answers, datasets, decisions, failures, ledger, outbox
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.outbox import Owner, stable_id
@@ -324,6 +325,26 @@ def save_explanations(
         if claim.continue_pipeline:
             ledger.finish_pipeline(session, claim.owner)
     return rows
+
+
+def save_data_explanation_alone(
+    warehouse: Warehouse,
+    claim: Claim,
+    model: ModelRow,
+    pages: Sequence[NewExplanation],
+    level: Level,
+    refusal: UserError,
+) -> None:
+    """Store and announce what was said of the data; row and pipeline end as failed, for the model was refused."""
+    with warehouse.transaction() as session:
+        ledger.close(session, claim)
+        origin = Origin(claim.owner, claim.context(), claim, claim.run_id)
+        for page in pages:
+            row = _store_page(session, origin, model.model_id, model.number, page)
+            if page.level is level:
+                _announce(session, warehouse, _xai_event(row), origin, row.report_type)
+        work = session.get_one(LedgerRow, claim.row_id)
+        failures.fail_row(session, warehouse.settings, work, refusal.error_type, str(refusal), claim.run_id)
 
 
 def receive_explanation(

@@ -69,6 +69,7 @@ def _assembled(
         parameters=performance.texts(model.parameters),
         trained_rows=model.trained_rows,
         test_rows=len(asked.test),
+        held_out=model.held_out,
         score=performance.figure(model.metric_name, model.test_score),
         baseline_score=performance.figure(model.metric_name, model.baseline_score),
         baseline_algorithm=model.baseline_algorithm,

@@ -212,6 +212,8 @@ class ModelExplanation(_Frozen):
     parameters: dict[str, str]
     trained_rows: int
     test_rows: int
+    held_out: bool = True
+    """False: the model came from outside and may have learned from the test rows; `trained_rows` is not known."""
     score: Figure
     baseline_score: Figure
     baseline_algorithm: str
