@@ -1,6 +1,6 @@
 """Who may use which route: one table, a line for every route. Where keys are asked for, a route without one is refused.
 
-The gate (gate.py) finds the caller and holds each request to this table; a route whose owner stands in its body takes
+The gate (gate.py) finds the caller and holds each request to this table; a route that alone knows its owner takes
 `TheCaller` and asks `caller.check(user_id)`.
 """
 
@@ -22,7 +22,7 @@ class Owner(Enum):
     PATH = "user_id in the path"
     QUERY = "user_id in the query; a user's request without it is about that user's own"
     QUESTION = "question_id in the path: the person the question is put to"
-    BODY = "user_id in the body: the route itself asks the caller"
+    ROUTE = "known to the route, from the body or the catalogue: it asks the caller itself"
     NOBODY = "no person's things"
 
 
@@ -69,7 +69,7 @@ ACCESS: Mapping[str, Need] = {
     "GET /redoc": OPEN,
     "GET /asyncapi.json": OPEN,
     "GET /openapi.json": OPEN,
-    "POST /datasets/upload": CHANGE.of(Owner.BODY),
+    "POST /datasets/upload": CHANGE.of(Owner.ROUTE),
     "POST /datasets/upload/{user_id}": CHANGE,
     "GET /datasets/search/{user_id}": WORK_READ,
     "GET /datasets/{user_id}": WORK_READ,
@@ -81,11 +81,11 @@ ACCESS: Mapping[str, Need] = {
     "GET /datasets/{user_id}/{dataset_id}/version/{version}": WORK_READ,
     "DELETE /datasets/{user_id}/{dataset_id}/version/{version}": CHANGE,
     "GET /datasets/{user_id}/{dataset_id}/version/{version}/download": WORK_READ,
-    "POST /bias-reports/": WORK_STORE.of(Owner.BODY),
+    "POST /bias-reports/": WORK_STORE.of(Owner.ROUTE),
     "GET /bias-reports/{user_id}/{dataset_id}": READ,
     "DELETE /bias-reports/{user_id}/{dataset_id}": CHANGE,
     "GET /bias-reports/{user_id}/{dataset_id}/view": READ,
-    "POST /transformation-reports/": WORK_STORE.of(Owner.BODY),
+    "POST /transformation-reports/": WORK_STORE.of(Owner.ROUTE),
     "GET /transformation-reports/{user_id}/{dataset_id}/{version}": READ,
     "DELETE /transformation-reports/{user_id}/{dataset_id}/{version}": CHANGE,
     "POST /ai-models/upload/single/{user_id}": WORK_STORE,
@@ -112,10 +112,14 @@ ACCESS: Mapping[str, Need] = {
     "POST /questions/{question_id}/answer": CHANGE.of(Owner.QUESTION),
     "GET /notifications": READ.of(Owner.QUERY),
     "GET /events/stream": READ.of(Owner.QUERY),
+    "POST /users/": CHANGE.of(Owner.ROUTE),
+    "GET /users/username/{name}": READ.of(Owner.ROUTE),
+    "GET /users/{user_id}": READ,
+    "PUT /users/{user_id}": CHANGE,
     "GET /roles/{role}": KNOWN,
     "PUT /roles/{role}": OPERATE,
     "GET /": READ.of(Owner.QUERY),
-    "POST /upload": CHANGE.of(Owner.BODY),
+    "POST /upload": CHANGE.of(Owner.ROUTE),
     "GET /inbox": READ.of(Owner.QUERY),
     "POST /inbox/{question_id}": CHANGE.of(Owner.QUESTION),
 }

@@ -25,6 +25,7 @@ from mlpipe_dagster.api import (
     plots,
     roles,
     transformation_reports,
+    users,
     xai_reports,
 )
 from mlpipe_dagster.api.flusher import Flusher
@@ -53,6 +54,7 @@ ROUTERS = (
     inbox.router,
     live.router,
     roles.router,
+    users.router,
     plots.router,
     health.router,
     metrics.router,

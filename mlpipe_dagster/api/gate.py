@@ -186,7 +186,7 @@ class Gate:
                 query = [pair for pair in asked if pair[0] != "user_id"]
                 request.scope["query_string"] = urlencode([*query, ("user_id", user_id)]).encode()
                 return user_id
-            case Owner.BODY | Owner.NOBODY:
+            case Owner.ROUTE | Owner.NOBODY:
                 return user_id
         return None
 

@@ -3,8 +3,12 @@
 Nothing is unpickled.
 """
 
+import hashlib
+import mimetypes
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
@@ -13,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat
 
 from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.downloads import stream_object, stream_zip
+from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.model_answers import Model, ModelFile, model_answer
 from mlpipe_dagster.api.parameters import (
     JsonObject,
@@ -29,6 +34,7 @@ from mlpipe_dagster.api.parameters import (
     split_list,
 )
 from mlpipe_dagster.api.receiving import received
+from mlpipe_dagster.api.unpacking import opened, planned, unpacked
 from mlpipe_dagster.errors import TaskError, UnknownThing
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import parse_task
@@ -36,6 +42,7 @@ from mlpipe_dagster.warehouse import models, results
 from mlpipe_dagster.warehouse.models import ModelFilter
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.results import NewModel, StoredFile
+from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(prefix="/ai-models", tags=["models"])
 
@@ -91,14 +98,14 @@ class ModelFields:
     python_version: OptionalText = None
     hardware_requirements: OptionalText = None
 
-    def model(self, file: StoredFile) -> NewModel:
+    def model(self, *files: StoredFile) -> NewModel:
         """What is recorded."""
         return NewModel(
             model_id=self.model_id,
             name=self.name,
             framework=self.framework,
             model_type=self.model_type,
-            files=(file,),
+            files=files,
             description=self.description,
             algorithm=self.algorithm,
             training_accuracy=self.training_accuracy,
@@ -153,14 +160,61 @@ def upload(
             description=None,
         )
         warehouse.objects.put(name, arrived.path)
+    return _recorded(warehouse, flusher, user_id, fields, [stored])
+
+
+@router.post("/upload/folder/{user_id}")
+def upload_folder(
+    user_id: Id,
+    zip_file: Annotated[UploadFile, File()],
+    fields: Annotated[ModelFields, Depends()],
+    warehouse: TheWarehouse,
+    flusher: TheFlusher,
+    preserve_structure: Annotated[bool, Form()] = True,
+) -> Model:
+    """The same for a model of many files, sent as a zip; `preserve_structure` keeps its folders in the names."""
+    limit = warehouse.settings.max_upload_bytes
+    stored: list[StoredFile] = []
     try:
-        row = results.receive_model(warehouse, user_id, fields.training_dataset, fields.model(stored))
+        with received(zip_file, limit, "sha256") as arrived, opened(arrived.path) as archive:
+            plan = planned(archive, preserve_structure, limit)
+            folder = object_name("models", user_id, fields.model_id, uuid.uuid4().hex)
+            for number, (filename, entry) in enumerate(plan.items()):
+                with unpacked(archive, entry) as path:
+                    name = f"{folder}/{object_name(f'{number}-{PurePosixPath(filename).name}')}"
+                    primary = fields.is_primary and len(plan) == 1
+                    stored.append(_stored_file(filename, name, path, primary))
+                    warehouse.objects.put(name, path)
     except BaseException:
-        warehouse.objects.delete(name)
+        _forget(warehouse, stored)
+        raise
+    return _recorded(warehouse, flusher, user_id, fields, stored)
+
+
+def _stored_file(filename: str, name: str, path: Path, primary: bool) -> StoredFile:
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    kind = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    return StoredFile(filename, name, path.stat().st_size, digest, kind, is_primary=primary)
+
+
+def _recorded(
+    warehouse: Warehouse, flusher: Flusher, user_id: str, fields: ModelFields, stored: Sequence[StoredFile]
+) -> Model:
+    """Record the files that are in the objects as a model and announce it; they are removed again if that fails."""
+    try:
+        row = results.receive_model(warehouse, user_id, fields.training_dataset, fields.model(*stored))
+    except BaseException:
+        _forget(warehouse, stored)
         raise
     flusher.nudge()
     with warehouse.reading() as session:
         return model_answer(session, row)
+
+
+def _forget(warehouse: Warehouse, stored: Sequence[StoredFile]) -> None:
+    for file in stored:
+        warehouse.objects.delete(file.name)
 
 
 @router.get("/search/{user_id}")

@@ -20,10 +20,10 @@ class Player(BaseModel):
 
 
 @router.get("/{role}")
-def read(role: Role, warehouse: TheWarehouse) -> dict[str, str]:
+def read(role: Role, warehouse: TheWarehouse) -> Player:
     """Who plays the role."""
     with warehouse.reading() as session:
-        return {"by": player_of(session, role)}
+        return Player.model_validate({"by": player_of(session, role)})
 
 
 @router.put("/{role}")

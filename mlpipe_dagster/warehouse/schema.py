@@ -377,6 +377,20 @@ class RolePlayer(Row):
     changed_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
 
 
+class UserRow(Row):
+    """What a person says of themselves. Nobody needs one to upload; keys, not passwords, open the API."""
+
+    __tablename__ = "users"
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(unique=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    full_name: Mapped[str | None]
+    is_active: Mapped[bool] = mapped_column(default=True)
+    is_admin: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
+
+
 class ApiKeyRow(Row):
     """A key to the API. Of its secret only the SHA-256 is kept."""
 

@@ -62,6 +62,7 @@ LET_IN = {
     "GET /transformation-reports/{user_id}/{dataset_id}/{version}": READ,
     "DELETE /transformation-reports/{user_id}/{dataset_id}/{version}": OWN,
     "POST /ai-models/upload/single/{user_id}": WORK_STORE,
+    "POST /ai-models/upload/folder/{user_id}": WORK_STORE,
     "GET /ai-models/search/{user_id}": WORK_READ,
     "GET /ai-models/{user_id}": WORK_READ,
     "GET /ai-models/{user_id}/{model_id}": WORK_READ,
@@ -84,6 +85,10 @@ LET_IN = {
     "POST /questions/{question_id}/answer": "ann",
     "GET /notifications": READ,
     "GET /events/stream": READ,
+    "POST /users/": OWN,
+    "GET /users/username/{name}": READ,
+    "GET /users/{user_id}": READ,
+    "PUT /users/{user_id}": OWN,
     "GET /roles/{role}": "ann bob service auditor admin",
     "PUT /roles/{role}": "admin",
     "GET /": READ,
@@ -101,6 +106,7 @@ IDS = {
     "level": "beginner",
     "asset": "model",
     "role": "bias",
+    "name": "ann a.",
 }
 """Whose things every route is asked about, in its path or, where it has no place there, in the query."""
 
@@ -108,7 +114,9 @@ UPLOAD = {
     "data": {"user_id": "ann", "dataset_id": "other", "name": "n"},
     "files": {"file": ("a.csv", CSV)},
 }
+ANN = {"user_id": "ann", "username": "ann a.", "email": "ann@example.org", "password": "not kept"}
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /users/": {"json": ANN},
     "POST /questions/{question_id}/answer": {"json": {"target_column_name": "paid", "task_type": "binary"}},
     "POST /inbox/{question_id}": {"data": {"target_column_name": "paid", "task_type": "binary"}},
     "POST /datasets/upload": UPLOAD,
@@ -193,6 +201,7 @@ def _with_things_of_ann(client: TestClient, folder: Any) -> Scene:
     plot = folder / "plot.svg"
     plot.write_text("<svg/>")
     warehouse.objects.put(plot_name("model", "ann", "loans", "v1"), plot)
+    assert client.post("/users/", json=ANN, headers=ann).status_code == 200
     (question,) = client.get("/questions?user_id=ann", headers=ann).json()
     return Scene(client, warehouse, IDS | {"question_id": question["id"]}, headers)
 
