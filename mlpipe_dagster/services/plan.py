@@ -16,12 +16,12 @@ from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.exposure import check_exposure
 from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, is_embedded, reachable, trouble
 from mlpipe_dagster.messaging.embedded import HOST, free_port
+from mlpipe_dagster.services.sockets import short_key, socket_folder
 from mlpipe_dagster.settings import Settings
 
 LOCATION = "mlpipe_dagster"
 DEFAULT_KAFKA_PORT = 9092
 DEFAULT_DAGSTER_PORT = 3000
-DEFAULT_CODE_PORT = 4266
 CODE_SERVER_THREADS = 32  # each of the seven waiting sensors holds one; the default is the number of cores + 4
 POLL_SECONDS = 15.0
 CONNECT_SECONDS = 0.5
@@ -46,7 +46,7 @@ class Plan:
     api_base: str
     dagster_port: int
     dagster_base: str
-    code_port: int
+    code_socket: Path
     poll_seconds: float
     threads: int
     definitions: str
@@ -113,7 +113,7 @@ def make_plan(settings: Settings, say: Say) -> Plan:
         api_base=_base(settings.api_base, api_port),
         dagster_port=dagster_port,
         dagster_base=_base(settings.dagster_base, dagster_port),
-        code_port=free_port(DEFAULT_CODE_PORT),
+        code_socket=socket_folder() / f"code-{short_key(home)}.sock",
         poll_seconds=settings.sensor_poll_seconds if "sensor_poll_seconds" in said else POLL_SECONDS,
         threads=settings.threads,
         definitions=settings.definitions,
@@ -203,7 +203,7 @@ def prepare_folders(plan: Plan) -> None:
     for log in plan.logs.glob("*.log"):
         log.replace(log.with_suffix(".log.1"))
     plan.workspace.parent.mkdir(parents=True, exist_ok=True)
-    server = {"host": HOST, "port": plan.code_port, "location_name": LOCATION}
+    server = {"host": "localhost", "socket": str(plan.code_socket), "location_name": LOCATION}
     plan.workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))  # JSON is YAML
     if plan.dagster_home.is_relative_to(plan.home):
         plan.dagster_home.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """Questions to running services: do they really answer? An open port is not enough. Starts and repairs nothing."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -78,13 +79,13 @@ def _get(url: str) -> requests.Response | None:
             return None
 
 
-def code_server_serves(host: str, port: int) -> bool:
+def code_server_serves(socket: Path) -> bool:
     """Whether the code server has loaded the definitions and answers gRPC's health check."""
     import grpc  # type: ignore[import-untyped]  # slow to import, and needed by `mlpipe up` only
     from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse  # type: ignore[import-untyped]
     from grpc_health.v1.health_pb2_grpc import HealthStub  # type: ignore[import-untyped]
 
-    with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
         try:
             answer = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=ASK_SECONDS)
         except grpc.RpcError:

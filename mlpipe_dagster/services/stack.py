@@ -86,11 +86,11 @@ class _Programs:
         )
 
     def code_server(self) -> Service:
-        port = self.plan.code_port
-        command = ["dagster", "api", "grpc", "--host", HOST, "--port", str(port), "--log-level", "warning"]
+        socket = self.plan.code_socket
+        command = ["dagster", "api", "grpc", "--socket", str(socket), "--log-level", "warning"]
         command += ["--module-name", self.plan.definitions, "--location-name", LOCATION]
         return self._service(
-            "Dagster's code server", "code-server", command, lambda _since: probes.code_server_serves(HOST, port)
+            "Dagster's code server", "code-server", command, lambda _since: probes.code_server_serves(socket)
         )
 
     def webserver(self) -> Service:

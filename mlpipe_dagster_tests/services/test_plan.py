@@ -45,7 +45,7 @@ def plan(tmp_path: Path) -> Plan:
         api_base="http://localhost:8001",
         dagster_port=3000,
         dagster_base="http://localhost:3000",
-        code_port=4266,
+        code_socket=tmp_path / "code.sock",
         poll_seconds=15.0,
         threads=2,
         definitions="mlpipe_dagster.definitions",
@@ -162,7 +162,7 @@ def test_folders_and_workspace_are_made_and_the_last_logs_kept(plan: Plan) -> No
     plan.logs.mkdir(parents=True)
     (plan.logs / "api.log").write_text("before")
     prepare_folders(plan)
-    server = {"host": "127.0.0.1", "port": 4266, "location_name": "mlpipe_dagster"}
+    server = {"host": "localhost", "socket": str(plan.code_socket), "location_name": "mlpipe_dagster"}
     assert json.loads(plan.workspace.read_text()) == {"load_from": [{"grpc_server": server}]}
     assert (plan.logs / "api.log.1").read_text() == "before"
     assert not (plan.logs / "api.log").exists()

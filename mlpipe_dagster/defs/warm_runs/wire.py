@@ -1,17 +1,18 @@
 """What the launcher and the zygote say to each other: where the socket is, one JSON line each way, which code it is.
 
-Standard library only: the zygote reads this before it imports anything.
+It stays light: the zygote reads this before it imports anything.
 """
 
 import hashlib
 import importlib.util
 import json
-import os
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from mlpipe_dagster.errors import UserError
+from mlpipe_dagster.services.sockets import short_key, socket_folder
 
 PACKAGE = Path(__file__).resolve().parents[2]
 ANSWER_SECONDS = 20.0
@@ -43,29 +44,22 @@ def _files_of(module: str) -> Iterator[Path]:
     yield from path.parent.glob("*.py") if "." in module else [path]
 
 
-def socket_folder() -> Path:
-    """A folder of this user alone; short, because a socket's path may have 108 bytes."""
-    folder = Path(tempfile.gettempdir()) / f"mlpipe-warm-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    state = folder.lstat()
-    if state.st_uid != os.getuid() or state.st_mode & 0o077:
-        raise ZygoteUnreachable(f"{folder} is not this user's alone; remove it")
-    return folder
-
-
 def socket_path(instance_root: str, module: str, fingerprint: str) -> Path:
     """Where the zygote of this Dagster instance, this module and this state of the code listens."""
-    return socket_folder() / f"{_key(Path(instance_root).absolute())}-{_key(module)}-{fingerprint}.sock"
+    return _folder() / f"{short_key(Path(instance_root).absolute())}-{short_key(module)}-{fingerprint}.sock"
 
 
 def all_sockets(instance_root: str, module: str | None = None) -> Iterator[Path]:
     """The sockets of this instance's zygotes, of whatever code; or those of one module, in whatever state."""
-    of_module = _key(module) if module else "*"
-    yield from sorted(socket_folder().glob(f"{_key(Path(instance_root).absolute())}-{of_module}-*.sock"))
+    of_module = short_key(module) if module else "*"
+    yield from sorted(_folder().glob(f"{short_key(Path(instance_root).absolute())}-{of_module}-*.sock"))
 
 
-def _key(of: object) -> str:
-    return hashlib.sha256(str(of).encode()).hexdigest()[:12]
+def _folder() -> Path:
+    try:
+        return socket_folder()
+    except UserError as error:
+        raise ZygoteUnreachable(str(error)) from error
 
 
 def ask(path: Path, **request: Any) -> Message:
