@@ -1,12 +1,15 @@
 """One platform for all end-to-end tests, and a client that knows only HTTP and Kafka."""
 
+import random
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from mlpipe_dagster_tests.brokers import real_kafka
+from mlpipe_dagster_tests.brokers import real_kafka, topic_variables
 from mlpipe_dagster_tests.end_to_end.outside import Outside
-from mlpipe_dagster_tests.end_to_end.platforms import running_platform
+from mlpipe_dagster_tests.end_to_end.platforms import clean_environment, running_platform
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,26 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     """The running services, as somebody outside sees them."""
     with running_platform(tmp_path_factory.mktemp("platform"), real_kafka(), MLPIPE_UNKNOWN_GRACE="5") as running:
         yield running.outside
+
+
+@pytest.fixture(scope="session")
+def second_terminal(platform: Outside) -> dict[str, str]:
+    """The environment of somebody who has set what `mlpipe up` was started with, and pasted the line it printed."""
+    said = (platform.home.parent / "up.log").read_text()
+    (exports,) = re.findall(r"Workers and other terminals need:\n  export (.+)", said)
+    printed = dict(pair.split("=", 1) for pair in exports.split())
+    return clean_environment(MLPIPE_HOME=str(platform.home), **topic_variables(platform.topic_prefix), **printed)
+
+
+@pytest.fixture(scope="session")
+def small_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 rows in which the hours decide about the target."""
+    generator = random.Random(7)
+    lines = ["age,sex,hours,target"]
+    for _ in range(120):
+        hours = generator.randint(10, 60)
+        label = "yes" if hours + generator.gauss(0, 8) > 38 else "no"
+        lines.append(f"{generator.randint(18, 80)},{generator.choice(['female', 'male'])},{hours},{label}")
+    file = tmp_path_factory.mktemp("cli") / "small.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file

@@ -1,6 +1,5 @@
 """The command line against the running services, as a second terminal uses it."""
 
-import random
 import re
 import subprocess
 import sys
@@ -9,37 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mlpipe_dagster_tests.brokers import topic_variables
 from mlpipe_dagster_tests.end_to_end.outside import Outside, new_id
-from mlpipe_dagster_tests.end_to_end.platforms import clean_environment
 
 pytestmark = pytest.mark.end_to_end
 
 USER = ("--user-id", "ada")
 STAGES = ("dataset", "bias", "automl", "xai")
-
-
-@pytest.fixture(scope="module")
-def second_terminal(platform: Outside) -> dict[str, str]:
-    """The environment of somebody who has set what `mlpipe up` was started with, and pasted the line it printed."""
-    said = (platform.home.parent / "up.log").read_text()
-    (exports,) = re.findall(r"Workers and other terminals need:\n  export (.+)", said)
-    printed = dict(pair.split("=", 1) for pair in exports.split())
-    return clean_environment(MLPIPE_HOME=str(platform.home), **topic_variables(platform.topic_prefix), **printed)
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 rows in which the hours decide about the target."""
-    generator = random.Random(7)
-    lines = ["age,sex,hours,target"]
-    for _ in range(120):
-        hours = generator.randint(10, 60)
-        label = "yes" if hours + generator.gauss(0, 8) > 38 else "no"
-        lines.append(f"{generator.randint(18, 80)},{generator.choice(['female', 'male'])},{hours},{label}")
-    file = tmp_path_factory.mktemp("cli") / "small.csv"
-    file.write_text("\n".join(lines) + "\n")
-    return file
 
 
 def mlpipe(environment: dict[str, str], *words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -51,10 +25,10 @@ def mlpipe(environment: dict[str, str], *words: str, folder: Path | None = None)
 
 
 @pytest.fixture(scope="module")
-def done(second_terminal: dict[str, str], table: Path) -> tuple[str, subprocess.CompletedProcess[str]]:
+def done(second_terminal: dict[str, str], small_csv: Path) -> tuple[str, subprocess.CompletedProcess[str]]:
     """A dataset whose upload was watched to its end, and what the command said."""
     dataset_id = new_id("watched")
-    words = ("upload", str(table), "--dataset-id", dataset_id, *USER, "--time-budget", "5", "--watch")
+    words = ("upload", str(small_csv), "--dataset-id", dataset_id, *USER, "--time-budget", "5", "--watch")
     return dataset_id, mlpipe(second_terminal, *words)
 
 
@@ -79,8 +53,8 @@ def test_an_unknown_pipeline_is_one_sentence(second_terminal: dict[str, str]) ->
     assert re.fullmatch(r"mlpipe: .*no-such-dataset.*\n", said.stderr)
 
 
-def test_an_upload_that_the_api_refuses_is_one_sentence(second_terminal: dict[str, str], table: Path) -> None:
-    words = ("upload", str(table), "--dataset-id", new_id("refused"), *USER, "--time-budget", "soon", "--watch")
+def test_an_upload_that_the_api_refuses_is_one_sentence(second_terminal: dict[str, str], small_csv: Path) -> None:
+    words = ("upload", str(small_csv), "--dataset-id", new_id("refused"), *USER, "--time-budget", "soon", "--watch")
     said = mlpipe(second_terminal, *words)
     assert (said.returncode, said.stdout) == (1, "")
     assert re.fullmatch(r"mlpipe: .*soon.*\n", said.stderr)
@@ -128,11 +102,11 @@ def test_the_doctor_finds_everything_well(second_terminal: dict[str, str], tmp_p
 
 
 def test_a_question_is_asked_refused_a_wrong_answer_and_answered(
-    platform: Outside, second_terminal: dict[str, str], table: Path
+    platform: Outside, second_terminal: dict[str, str], small_csv: Path
 ) -> None:
     dataset_id = new_id("asked")
     words = ("--dataset-id", dataset_id, *USER, "--time-budget", "5", "--mode", "ask", "--watch")
-    upload = mlpipe(second_terminal, "upload", str(table), *words)
+    upload = mlpipe(second_terminal, "upload", str(small_csv), *words)
     assert (upload.returncode, upload.stderr) == (0, ""), upload
     assert f"{dataset_id} v1 of ada: waiting" in upload.stdout
     inbox = mlpipe(second_terminal, "inbox", *USER)
