@@ -103,6 +103,31 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     )
 
 
+def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes:
+    """What is wished for once a person changed their mind: the changes, else what was settled, else the old wishes.
+
+    Another target leaves its task to be inferred where none is named.
+    """
+    said = changes.model_dump(exclude_none=True)
+    settled = _as_wishes(recorded) if recorded else {}
+    target = said.get("target_column_name", settled.get("target_column_name"))
+    if target != settled.get("target_column_name") and "task_type" not in said:
+        settled["task_type"] = None
+    if "sensitive_features" not in said and target in settled.get("sensitive_features", ()):
+        settled["sensitive_features"] = tuple(name for name in settled["sensitive_features"] if name != target)
+    return wishes.model_copy(update=settled | said)
+
+
+def _as_wishes(choices: Choices) -> dict[str, Any]:
+    return {
+        "target_column_name": choices.target,
+        "task_type": choices.task.value,
+        "sensitive_features": choices.sensitive,
+        "time_budget": choices.time_budget,
+        "xai_level": choices.level,
+    }
+
+
 def _choose_target(profile: Profile, wishes: Wishes, defaults: Wishes) -> tuple[str, str]:
     if wishes.target_column_name:
         return wishes.target_column_name, "as you asked"

@@ -17,6 +17,7 @@ MODULES = {
     "answer": "inbox",
     "cancel": "intervene",
     "retry": "intervene",
+    "again": "intervene",
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",

@@ -107,6 +107,8 @@ ACCESS: Mapping[str, Need] = {
     "GET /pipelines/{dataset_id}": READ.of(Owner.QUERY),
     "POST /pipelines/{dataset_id}/cancel": CHANGE.of(Owner.QUERY),
     "POST /pipelines/{dataset_id}/retry": CHANGE.of(Owner.QUERY),
+    "POST /pipelines/{dataset_id}/again": CHANGE.of(Owner.QUERY),
+    "GET /pipelines/{dataset_id}/history/{entry}": READ.of(Owner.QUERY),
     "GET /questions": READ.of(Owner.QUERY),
     "GET /questions/{question_id}": READ.of(Owner.QUESTION),
     "POST /questions/{question_id}/answer": CHANGE.of(Owner.QUESTION),

@@ -5,19 +5,52 @@ What they show is put together in warehouse/pipelines.py.
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict
 
 from mlpipe_dagster.api import dagster_runs, pipeline_page
 from mlpipe_dagster.api.access import TheCaller
-from mlpipe_dagster.api.parameters import OptionalId, PartitionKey, TheFlusher, TheWarehouse
+from mlpipe_dagster.api.bias_reports import REPORT_POLICY
+from mlpipe_dagster.api.downloads import chunks
+from mlpipe_dagster.api.parameters import (
+    AnyCaseLevel,
+    OptionalId,
+    PartitionKey,
+    PlainText,
+    TheFlusher,
+    TheWarehouse,
+)
 from mlpipe_dagster.api.templating import prefers_html
-from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import interventions, pipelines
+from mlpipe_dagster.api.xai_reports import FOREIGN_POLICY
+from mlpipe_dagster.choices import Wishes
+from mlpipe_dagster.vocabulary import Stage, parse_task
+from mlpipe_dagster.warehouse import again as running_again
+from mlpipe_dagster.warehouse import datasets, former, interventions, pipelines
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 
+LARGEST_ENTRY = 2**31 - 1
 Status = Literal["running", "waiting", "done", "failed", "cancelled", "superseded"]
+
+
+class Change(BaseModel):
+    """What is to be different; what is left out stays as it was."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    target_column_name: PlainText | None = None
+    task_type: PlainText | None = None
+    sensitive_features: tuple[PlainText, ...] | None = None
+    time_budget: PlainText | None = None
+    xai_level: AnyCaseLevel | None = None
+    stage: Literal["bias", "automl", "xai"] | None = None
+    """Where to start; by default the first stage that the changes concern."""
+
+    def wishes(self) -> Wishes:
+        """The changes as a pipeline understands them; raises TaskError for a word that is no task."""
+        if self.task_type is not None:
+            parse_task(self.task_type)
+        return Wishes.model_validate(self.model_dump(exclude={"stage"}))
 
 
 @router.get("")
@@ -77,3 +110,46 @@ def retry(
     again = interventions.retry_pipeline(warehouse, dataset_id, user_id, stage)
     flusher.nudge()
     return {"dataset_id": dataset_id, "stage": again, "status": "running"}
+
+
+@router.post("/{dataset_id}/again")
+def again(
+    dataset_id: PartitionKey,
+    change: Change,
+    warehouse: TheWarehouse,
+    flusher: TheFlusher,
+    caller: TheCaller,
+    user_id: OptionalId = None,
+) -> dict[str, Any]:
+    """Change what the pipeline does and run it again from a stage. 409 while it is at work, 422 for what cannot be."""
+    by = caller.user_id or user_id or "the API"
+    stage = Stage(change.stage) if change.stage else None
+    started = running_again.run_again(warehouse, dataset_id, user_id, change.wishes(), stage, by)
+    flusher.nudge()
+    owner = started.owner
+    return {
+        "dataset_id": owner.dataset_id,
+        "user_id": owner.user_id,
+        "version": f"v{owner.number}",
+        "stage": started.stage,
+        "status": "running",
+        "choices": started.choices.model_dump(mode="json"),
+    }
+
+
+@router.get("/{dataset_id}/history/{entry}", response_model=None)
+def history(
+    dataset_id: PartitionKey,
+    entry: Annotated[int, Path(ge=1, le=LARGEST_ENTRY)],
+    warehouse: TheWarehouse,
+    user_id: OptionalId = None,
+) -> Response:
+    """What something newer has replaced: an explanation as its page, a bias report or choices as JSON."""
+    with warehouse.reading() as session:
+        key = datasets.find_key(session, dataset_id, user_id)
+        row = former.get_former(session, key.user_id, key.dataset_id, entry)
+    if row.kind != "explanation":
+        return JSONResponse(row.about)
+    page, policy = row.about["file_path"], FOREIGN_POLICY if row.about["foreign"] else REPORT_POLICY
+    headers = {"Content-Security-Policy": policy, "Content-Length": str(warehouse.objects.size(page))}
+    return StreamingResponse(chunks(warehouse.objects.open(page)), media_type="text/html", headers=headers)

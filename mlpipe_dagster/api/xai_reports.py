@@ -85,17 +85,12 @@ def upload(
 
 
 def _record(warehouse: Warehouse, user_id: str, dataset_id: str, model_id: str, page: NewExplanation) -> XaiReportRow:
-    """Record the page that is in the objects; the page it replaces, or it itself if that fails, is removed."""
-    with warehouse.reading() as session:
-        replaced = results.get_explanation(session, user_id, dataset_id, model_id, page.report_type, page.level)
+    """Record the page that is in the objects, or remove it if that fails; a page it replaces becomes history."""
     try:
-        row = results.receive_explanation(warehouse, user_id, dataset_id, model_id, page)
+        return results.receive_explanation(warehouse, user_id, dataset_id, model_id, page)
     except BaseException:
         warehouse.objects.delete(page.file.name)
         raise
-    if replaced:
-        warehouse.objects.delete(replaced.file_path)
-    return row
 
 
 @router.get("/{user_id}/{dataset_id}/{model_id}")

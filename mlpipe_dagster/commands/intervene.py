@@ -1,9 +1,11 @@
-"""`mlpipe cancel` and `mlpipe retry`: what a person does to a pipeline in flight."""
+"""`mlpipe cancel`, `mlpipe retry` and `mlpipe again`: what a person does to a pipeline in flight."""
 
 import click
 
 from mlpipe_dagster.commands.client import ApiClient
-from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.vocabulary import Level, Stage
+
+START = (Stage.BIAS, Stage.AUTOML, Stage.XAI)
 
 
 @click.command()
@@ -24,3 +26,25 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
     """Try a failed stage of DATASET_ID again, and go on from there."""
     answer = ApiClient().post("pipelines", dataset_id, "retry", content={}, user_id=user_id, stage=stage)
     click.echo(f"{dataset_id} goes on from the stage {answer['stage']}.")
+
+
+@click.command()
+@click.argument("dataset_id")
+@click.option("--user-id", help="Whose dataset, where several users have one of that id.")
+@click.option("--target", "target_column_name", help="Another column to predict.")
+@click.option("--task", "task_type", help="Another task: binary, multiclass, classification or regression.")
+@click.option("--sensitive", help="Other sensitive columns, comma-separated; “” for none.")
+@click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
+@click.option("--level", "xai_level", type=click.Choice([level.value for level in Level]), help="Another level.")
+@click.option(
+    "--from", "stage", type=click.Choice([stage.value for stage in START]), help="Default: what is concerned."
+)
+def again(dataset_id: str, user_id: str | None, sensitive: str | None, **changes: str | None) -> None:
+    """Change what the pipeline of DATASET_ID does, and run it again; what was made before stays as history."""
+    content: dict[str, object] = {name: value for name, value in changes.items() if value is not None}
+    if sensitive is not None:
+        content["sensitive_features"] = [name.strip() for name in sensitive.split(",") if name.strip()]
+    answer = ApiClient().post("pipelines", dataset_id, "again", content=content, user_id=user_id)
+    click.echo(f"{dataset_id} runs again from the stage {answer['stage']}:")
+    for reason in answer["choices"]["reasons"]:
+        click.echo(f"  {reason}")

@@ -16,7 +16,7 @@ from mlpipe_dagster.errors import Conflict, UnknownThing
 from mlpipe_dagster.events import Context, DatasetChanged, DatasetUploaded, UploadedDataset
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.warehouse import outbox
+from mlpipe_dagster.warehouse import former, outbox
 from mlpipe_dagster.warehouse.listing import containing, page_of
 from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name, plot_name
 from mlpipe_dagster.warehouse.outbox import Owner
@@ -24,6 +24,7 @@ from mlpipe_dagster.warehouse.schema import (
     BiasReportRow,
     DatasetKey,
     DatasetVersion,
+    FormerResult,
     LedgerRow,
     ModelFileRow,
     ModelRow,
@@ -329,7 +330,8 @@ def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
     session.execute(delete(ModelFileRow).where(ModelFileRow.model_row.in_(model_rows)))
     session.execute(delete(ModelRow).where(ModelRow.id.in_(model_rows)))
     files += session.scalars(select(XaiReportRow.file_path).where(*_of(XaiReportRow, version)))
-    for row in (XaiReportRow, BiasReportRow, TransformationReportRow, Pipeline, Question, Notification):
+    files += former.files_of(session, version.user_id, version.dataset_id, version.number)
+    for row in (XaiReportRow, BiasReportRow, TransformationReportRow, FormerResult, Pipeline, Question, Notification):
         session.execute(delete(row).where(*_of(row, version)))
     session.delete(version)
     return files

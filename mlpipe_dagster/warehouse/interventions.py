@@ -43,12 +43,12 @@ def cancel_pipeline(warehouse: Warehouse, dataset_id: str, user_id: str | None, 
         There is no such dataset; several users have one; the pipeline has ended already.
     """
     with warehouse.transaction() as session:
-        owner = _latest(session, dataset_id, user_id)
+        owner = latest_owner(session, dataset_id, user_id)
         pipeline = ledger.get_pipeline(session, owner)
         if pipeline is None or pipeline.status not in LIVE_STATUSES:
             raise Conflict(f"The pipeline of {dataset_id} is {pipeline.status if pipeline else 'unknown'} already.")
         pipeline.status = "cancelled"
-        rows = [row for row in _rows(session, owner) if row.state in OPEN_STATES]
+        rows = [row for row in rows_of(session, owner) if row.state in OPEN_STATES]
         runs = tuple(row.run_id for row in rows if row.state == "taken" and row.run_id)
         for row in rows:
             row.state, row.note = "cancelled", f"cancelled by {by}"
@@ -70,7 +70,7 @@ def retry_pipeline(
         There is no such dataset; nothing failed; the stage never ran, or is at work.
     """
     with warehouse.transaction() as session:
-        owner = _latest(session, dataset_id, user_id)
+        owner = latest_owner(session, dataset_id, user_id)
         row = _row_to_retry(session, owner, stage)
         _reopen(session, owner)
         if row.stage == Stage.DATASET.value:
@@ -82,7 +82,8 @@ def retry_pipeline(
         return Stage(row.stage)
 
 
-def _latest(session: Session, dataset_id: str, user_id: str | None) -> Owner:
+def latest_owner(session: Session, dataset_id: str, user_id: str | None) -> Owner:
+    """The latest version of a dataset; raises UnknownThing and Conflict as `datasets.find_key`."""
     key = datasets.find_key(session, dataset_id, user_id)
     return datasets.owner_of(datasets.get_version(session, key.user_id, key.dataset_id))
 
@@ -91,12 +92,13 @@ def _same(kind: Any, owner: Owner) -> tuple[Any, ...]:
     return kind.user_id == owner.user_id, kind.dataset_id == owner.dataset_id, kind.number == owner.number
 
 
-def _rows(session: Session, owner: Owner) -> list[LedgerRow]:
+def rows_of(session: Session, owner: Owner) -> list[LedgerRow]:
+    """The ledger of a dataset version, oldest first."""
     return list(session.scalars(select(LedgerRow).where(*_same(LedgerRow, owner)).order_by(LedgerRow.id)))
 
 
 def _row_to_retry(session: Session, owner: Owner, stage: Stage | None) -> LedgerRow:
-    rows = _rows(session, owner)
+    rows = rows_of(session, owner)
     if any(row.state in OPEN_STATES and not row.stage.startswith(ledger.CORE_PREFIX) for row in rows):
         raise Conflict(f"The pipeline of {owner.dataset_id} is at work. Cancel it first, or wait.")
     wanted = {stage.value} if stage else {each.value for each in Stage}

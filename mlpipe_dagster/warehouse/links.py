@@ -39,6 +39,12 @@ def pipeline_link(settings: Settings, partition_key: str, user_id: str) -> str:
     return f"{settings.api_base}/pipelines/{_path(partition_key)}{owner}"
 
 
+def former_link(settings: Settings, partition_key: str, user_id: str, entry: int) -> str:
+    """What a pipeline's history keeps of something that was replaced."""
+    owner = f"?user_id={quote(user_id, safe='')}"
+    return f"{settings.api_base}/pipelines/{_path(partition_key)}/history/{entry}{owner}"
+
+
 def plot_link(settings: Settings, asset: str, user_id: str, dataset_id: str, version: str) -> str:
     """The small SVG that the Dagster UI shows with a materialization."""
     return f"{settings.api_base}/plots/{_path(asset, user_id, dataset_id, version)}.svg"

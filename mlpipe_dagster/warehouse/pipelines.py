@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage
-from mlpipe_dagster.warehouse import datasets, decisions, inbox, ledger, links, results
+from mlpipe_dagster.warehouse import datasets, decisions, former, inbox, ledger, links, results
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     DatasetVersion,
@@ -87,6 +87,10 @@ def pipeline_object(
         "questions": [inbox.question_object(row) for row in _of(session, Question, owner, Question.created_at)],
         "notifications": [
             inbox.notification_object(row) for row in _of(session, Notification, owner, Notification.created_at)
+        ],
+        "history": [
+            former.former_object(row, links.former_link(settings, dataset.partition_key, dataset.user_id, row.id))
+            for row in former.list_former(session, owner)
         ],
         "links": result_links(session, settings, dataset),
     }

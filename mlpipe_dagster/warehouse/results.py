@@ -24,7 +24,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, known_task, published_task
-from mlpipe_dagster.warehouse import answers, datasets, decisions, failures, ledger, outbox
+from mlpipe_dagster.warehouse import answers, datasets, decisions, failures, former, ledger, outbox
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.outbox import Owner, stable_id
@@ -178,6 +178,8 @@ def _store_bias_report(
         )
         row.created_at = now
         session.add(row)
+    else:
+        former.keep_bias_report(session, row)
     row.report, row.target_column_name, row.task_type = report, target, task
     row.run_id, row.updated_at = origin.run_id, now
     _answer_row(session, origin)
@@ -378,6 +380,8 @@ def _store_page(
         row.report_type, row.level, row.created_at = page.report_type.value, page.level.value, now
         row.custom_metadata = {}
         session.add(row)
+    else:
+        former.keep_explanation(session, row)
     row.number, row.model_number = owner.number, model_number
     row.file_path, row.file_size, row.file_hash = page.file.name, page.file.size, page.file.digest
     row.foreign, row.run_id, row.updated_at = foreign, origin.run_id, now

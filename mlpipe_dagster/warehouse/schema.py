@@ -313,6 +313,22 @@ class XaiReportRow(Row):
     updated_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class FormerResult(Row):
+    """What something newer has replaced: a bias report, an explanation page, or the choices of a pipeline."""
+
+    __tablename__ = "former_results"
+    __table_args__ = (Index("ix_former_results_owner", "user_id", "dataset_id", "number"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    dataset_id: Mapped[str]
+    number: Mapped[int | None]
+    kind: Mapped[str]
+    """choices, bias_report, explanation."""
+    about: Mapped[dict[str, Any]]
+    made_at: Mapped[datetime]
+    replaced_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class Question(Row):
     """A decision that is a person's. It waits without a run and without a limit."""
 

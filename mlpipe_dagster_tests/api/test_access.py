@@ -80,6 +80,8 @@ LET_IN = {
     "GET /pipelines/{dataset_id}": READ,
     "POST /pipelines/{dataset_id}/cancel": OWN,
     "POST /pipelines/{dataset_id}/retry": OWN,
+    "POST /pipelines/{dataset_id}/again": OWN,
+    "GET /pipelines/{dataset_id}/history/{entry}": READ,
     "GET /questions": READ,
     "GET /questions/{question_id}": READ,
     "POST /questions/{question_id}/answer": "ann",
@@ -107,6 +109,7 @@ IDS = {
     "asset": "model",
     "role": "bias",
     "name": "ann a.",
+    "entry": "1",
 }
 """Whose things every route is asked about, in its path or, where it has no place there, in the query."""
 
@@ -117,6 +120,7 @@ UPLOAD = {
 ANN = {"user_id": "ann", "username": "ann a.", "email": "ann@example.org", "password": "not kept"}
 BODIES: dict[str, dict[str, Any]] = {
     "POST /users/": {"json": ANN},
+    "POST /pipelines/{dataset_id}/again": {"json": {"time_budget": "5"}},
     "POST /questions/{question_id}/answer": {"json": {"target_column_name": "paid", "task_type": "binary"}},
     "POST /inbox/{question_id}": {"data": {"target_column_name": "paid", "task_type": "binary"}},
     "POST /datasets/upload": UPLOAD,

@@ -117,6 +117,23 @@ def test_a_pipeline_tells_all_of_it(client: TestClient, question: str) -> None:
     assert found["stages"][0]["run_link"].startswith("http://localhost:3000/runs/")
 
 
+def test_a_pipeline_runs_again_with_other_choices(client: TestClient, question: str) -> None:
+    for wrong in ({"colour": "red"}, {"stage": "dataset"}, {"target_column_name": "nope"}, {"task_type": "guess"}):
+        assert client.post("/pipelines/loans/again", json=wrong).status_code == 422
+    started = client.post("/pipelines/loans/again", json={"target_column_name": "paid", "sensitive_features": []})
+    assert started.status_code == 200
+    said = started.json()
+    assert (said["stage"], said["status"], said["choices"]["task"], said["choices"]["sensitive"]) == (
+        "bias",
+        "running",
+        "binary",
+        [],
+    )
+    assert client.post("/pipelines/loans/again", json={"time_budget": "5"}).status_code == 409
+    assert client.post(f"/questions/{question}/answer", json={"target_column_name": "paid"}).status_code == 409
+    assert client.post("/pipelines/nothing/again", json={}).status_code == 404
+
+
 def test_an_unknown_or_ambiguous_pipeline_is_said_to_be_so(client: TestClient) -> None:
     assert client.get("/pipelines/nothing").status_code == 404
     upload(client)

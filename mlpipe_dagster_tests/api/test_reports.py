@@ -178,6 +178,12 @@ def test_an_explanation_is_stored_replaced_announced_and_deleted(client: TestCli
     for path in (PAGE, f"{PAGE}/view"):
         assert client.get(path).status_code == 404
     assert client.delete(PAGE).status_code == 404
+    (former,) = client.get("/pipelines/loans").json()["history"]  # what was replaced can be read until the dataset goes
+    assert (former["kind"], former["level"], "file_path" in former) == ("explanation", "beginner", False)
+    page = client.get(former["link"])
+    assert (page.text, page.headers["content-security-policy"].split(";")[0]) == ("<p>why</p>", "sandbox")
+    assert client.get("/pipelines/loans/history/999").status_code == 404
+    client.delete("/datasets/ann/loans")
     folder = client.app.state.warehouse.objects.folder  # type: ignore[attr-defined]
     assert list(folder.glob("explanations/**/*.html")) == []
 
