@@ -28,6 +28,7 @@ from mlpipe_dagster.api import (
     users,
     xai_reports,
 )
+from mlpipe_dagster.api.description import describe
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.gate import Gate, confirm
 from mlpipe_dagster.api.guard import Guard
@@ -80,6 +81,7 @@ def create_app() -> FastAPI:
     error_answers.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    describe(app)
     return app
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, UploadFile
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from mlpipe_dagster.api.access import TheCaller
@@ -94,7 +94,7 @@ class DatasetFields:
     """The form fields that every upload has."""
 
     dataset_id: Annotated[Id, Form()]
-    name: Annotated[PlainText, Form()]
+    name: Annotated[PlainText, Form(min_length=1)]
     description: OptionalText = None
     tags: OptionalText = None
 
@@ -230,7 +230,7 @@ def versions(user_id: Id, dataset_id: Id, warehouse: TheWarehouse) -> list[dict[
         return [dataset_object(version) for version in datasets.list_versions(session, user_id, dataset_id)]
 
 
-@router.get("/{user_id}/{dataset_id}/download")
+@router.get("/{user_id}/{dataset_id}/download", response_class=StreamingResponse)
 def download(user_id: Id, dataset_id: Id, warehouse: TheWarehouse) -> Response:
     """The latest version's file as it was uploaded."""
     return _download(warehouse, user_id, dataset_id, None)
@@ -253,7 +253,7 @@ def remove_version(
     return {"message": f"Version {version} of the dataset {dataset_id} of {user_id} is deleted."}
 
 
-@router.get("/{user_id}/{dataset_id}/version/{version}/download")
+@router.get("/{user_id}/{dataset_id}/version/{version}/download", response_class=StreamingResponse)
 def download_version(user_id: Id, dataset_id: Id, version: Id, warehouse: TheWarehouse) -> Response:
     """One version's file as it was uploaded."""
     return _download(warehouse, user_id, dataset_id, version)

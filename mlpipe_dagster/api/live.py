@@ -27,12 +27,18 @@ LATE = timedelta(seconds=10)
 """A row is dated before its transaction commits: look this far back, and send nothing twice."""
 
 
-@router.get("/events/stream")
-async def stream(warehouse: TheWarehouse, user_id: OptionalId = None) -> StreamingResponse:
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
+
+
+@router.get("/events/stream", response_class=EventStream)
+async def stream(warehouse: TheWarehouse, user_id: OptionalId = None) -> EventStream:
     """Server-sent events `notification` and `pipeline`, with the objects of the lists as data."""
     changes = Changes(warehouse, user_id)
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_messages(changes), media_type="text/event-stream", headers=headers)
+    return EventStream(_messages(changes), headers=headers)
 
 
 class Changes:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat
 
 from mlpipe_dagster.api.datasets import Message
@@ -83,7 +83,7 @@ class ModelFields:
     """The form fields of a model upload."""
 
     model_id: Annotated[Id, Form()]
-    name: Annotated[PlainText, Form()]
+    name: Annotated[PlainText, Form(min_length=1)]
     framework: Annotated[Framework, Form()]
     model_type: Annotated[ModelType, Form()]
     description: OptionalText = None
@@ -121,7 +121,7 @@ class ModelFields:
 class ModelChanges(BaseModel):
     """What PUT may change; a field that is left out stays as it is."""
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), json_schema_extra={"minProperties": 1})
     name: PlainText | None = None
     description: PlainText | None = None
     framework: Framework | None = None
@@ -281,7 +281,7 @@ def files(user_id: Id, model_id: Id, warehouse: TheWarehouse, version: OptionalI
     return read(user_id, model_id, warehouse, version).files
 
 
-@router.get("/{user_id}/{model_id}/download")
+@router.get("/{user_id}/{model_id}/download", response_class=StreamingResponse)
 def download(
     user_id: Id,
     model_id: Id,

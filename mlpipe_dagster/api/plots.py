@@ -21,7 +21,7 @@ HEADERS = {
 }
 
 
-@router.get("/{asset}/{user_id}/{dataset_id}/{version}.svg")
+@router.get("/{asset}/{user_id}/{dataset_id}/{version}.svg", response_class=Response)
 def read(
     asset: Literal["dataset", "bias_report", "model", "xai_report"],
     user_id: Id,

@@ -16,7 +16,7 @@ from mlpipe_dagster.warehouse.users import Taken
 router = APIRouter(prefix="/users", tags=["users"])
 
 Username = Annotated[str, StringConstraints(pattern=r"^[^\x00/]{1,255}$")]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,189}$")]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\x00-\x20]{1,64}@[^@\x00-\x20]{1,189}$")]
 
 
 class NewUser(BaseModel):
