@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from mlpipe_dagster.automl.infer import infer_target, infer_task
-from mlpipe_dagster.choices import Choices, Wishes, choose
+from mlpipe_dagster.choices import AskedKind, Choices, Wishes, choose, revised
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import (
     AutomlTrigger,
@@ -21,9 +21,17 @@ from mlpipe_dagster.events import (
     XaiTrigger,
 )
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import ReportType, Stage, published_task
+from mlpipe_dagster.vocabulary import Level, ReportType, Stage, published_task
 
 REPORT_NAMES = {ReportType.MODEL: "model", ReportType.DATA: "data"}
+
+PROCEED, OTHER_SENSITIVE, STOP = "proceed", "choose other sensitive features", "stop"
+AFTER_BIAS = (PROCEED, OTHER_SENSITIVE, STOP)
+NO_EXPLANATION = "no explanation"
+STOPPED = "The person stopped after the bias report."
+UNEXPLAINED = "The person wanted no explanation."
+ENDS = {STOPPED: "cancelled", UNEXPLAINED: "done"}
+"""How a pipeline ends that a person's answer stops."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,14 @@ class Known:
     budget_unit: str = "seconds"
     superseded_by: str | None = None
     view_link: str | None = None
+    findings: tuple[str, ...] = ()
+    """What our bias report found, a plain sentence each."""
+
+    def asks(self, kind: AskedKind) -> bool:
+        """Whether the person wants to decide that themselves."""
+        if self.wishes.ask is not None:
+            return kind in self.wishes.ask
+        return kind == "target" and (self.wishes.mode or self.defaults.mode) == "ask"
 
 
 @dataclass(frozen=True)
@@ -55,10 +71,12 @@ class Trigger:
 class Ask:
     """A person decides; `fields` is the JSON Schema of the answer."""
 
-    kind: str
+    kind: AskedKind
     subject: str
     body: str
     fields: dict[str, Any]
+    about: dict[str, Any] = field(default_factory=dict)
+    """What the answer will need to know of the event that was asked about."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +119,8 @@ def _after_upload(event: Event, known: Known) -> Outcome:
     if known.profile is None:
         return Stop("The table has not been read yet.")
     wishes, profile = known.wishes, known.profile
-    mode = wishes.mode or known.defaults.mode
     try:
-        if mode == "ask" and not (wishes.target_column_name and wishes.task_type):
+        if known.asks("target") and not (wishes.target_column_name and wishes.task_type):
             return _ask_for_target(cast(DatasetUploaded, event), profile, wishes)
         choices = choose(profile, wishes, known.defaults, known.budget_unit)
     except UserError as error:
@@ -168,15 +185,36 @@ def _after_bias(event: Event, known: Known) -> Outcome:
     task = published_task(reported.task_type) or (
         choices.task.published if choices and choices.target == target else None
     )
-    return Trigger(
-        AutomlTrigger(
-            dataset_id=reported.dataset_id,
-            user_id=reported.user_id,
-            timestamp=known.timestamp,
-            target_column_name=target,
-            task_type=task,
-            time_budget=budget,
-        )
+    trigger = AutomlTrigger(
+        dataset_id=reported.dataset_id,
+        user_id=reported.user_id,
+        timestamp=known.timestamp,
+        target_column_name=target,
+        task_type=task,
+        time_budget=budget,
+    )
+    return _ask_about_bias(trigger, known) if known.asks("bias") else Trigger(trigger)
+
+
+def _ask_about_bias(trigger: AutomlTrigger, known: Known) -> Ask:
+    decision: dict[str, Any] = {"type": "string", "title": "What now?", "enum": list(AFTER_BIAS), "default": PROCEED}
+    sensitive: dict[str, Any] = {
+        "type": "array",
+        "title": f"Other sensitive columns, for “{OTHER_SENSITIVE}”",
+        "items": {"type": "string", "enum": known.profile.names if known.profile else []},
+        "default": [],
+    }
+    found = "\n".join(f"- {line}" for line in known.findings) or "Read the bias report before you decide."
+    return Ask(
+        kind="bias",
+        subject=f"{trigger.dataset_id}: go on after the bias report?",
+        body=f"A model is trained next. What the bias report says:\n\n{found}",
+        fields={
+            "type": "object",
+            "properties": {"decision": decision, "sensitive_features": sensitive},
+            "required": ["decision"],
+        },
+        about=trigger.model_dump(mode="json"),
     )
 
 
@@ -189,16 +227,89 @@ def _after_model(event: Event, known: Known) -> Outcome:
             severity="warning",
         )
     level = (choices.level if choices else None) or known.wishes.xai_level or known.defaults.xai_level
-    return Trigger(
-        XaiTrigger(
-            user_id=uploaded.user_id,
-            dataset_id=uploaded.dataset_id,
-            model_id=uploaded.model_id,
-            level=cast(Any, level),
-            timestamp=known.timestamp,
-            version=uploaded.version,
-        )
+    trigger = XaiTrigger(
+        user_id=uploaded.user_id,
+        dataset_id=uploaded.dataset_id,
+        model_id=uploaded.model_id,
+        level=cast(Any, level),
+        timestamp=known.timestamp,
+        version=uploaded.version,
     )
+    return _ask_about_explanation(trigger) if known.asks("explain") else Trigger(trigger)
+
+
+def _ask_about_explanation(trigger: XaiTrigger) -> Ask:
+    levels = [level.value for level in Level]
+    return Ask(
+        kind="explain",
+        subject=f"{trigger.dataset_id}: do you want explanations?",
+        body=f"{trigger.model_id} {trigger.version} is trained. Explanations say what its predictions rest on.",
+        fields={
+            "type": "object",
+            "properties": {
+                "level": {
+                    "type": "string",
+                    "title": "For which reader?",
+                    "enum": [*levels, NO_EXPLANATION],
+                    "default": trigger.level.value,
+                }
+            },
+            "required": ["level"],
+        },
+        about=trigger.model_dump(mode="json"),
+    )
+
+
+def decide_answer(
+    kind: str, about: Mapping[str, Any], answer: Mapping[str, Any], owner: tuple[str, str], known: Known
+) -> Outcome:
+    """What follows from an answer; `owner` is dataset id and user id, `about` what the question was about.
+
+    Raises
+    ------
+    UserError
+        What was chosen does not fit the table.
+    """
+    return _ANSWERS[kind](about, answer, owner, known)
+
+
+def _answered_target(
+    _about: Mapping[str, Any], answer: Mapping[str, Any], owner: tuple[str, str], known: Known
+) -> Outcome:
+    return _chosen(known.wishes.model_copy(update=dict(answer)), owner, known)
+
+
+def _chosen(wishes: Wishes, owner: tuple[str, str], known: Known) -> Trigger:
+    if known.profile is None:
+        raise RuntimeError(f"a question on {owner[0]} was asked before its table was read")
+    return bias_trigger(*owner, choose(known.profile, wishes, known.defaults, known.budget_unit), known)
+
+
+def _answered_bias(
+    about: Mapping[str, Any], answer: Mapping[str, Any], owner: tuple[str, str], known: Known
+) -> Outcome:
+    if answer["decision"] == STOP:
+        return Stop(STOPPED)
+    if answer["decision"] == OTHER_SENSITIVE:
+        changes = Wishes(sensitive_features=tuple(answer.get("sensitive_features") or ()))
+        return _chosen(revised(known.wishes, known.choices, changes), owner, known)
+    return Trigger(AutomlTrigger.model_validate({**about, "timestamp": known.timestamp}))
+
+
+def _answered_explain(
+    about: Mapping[str, Any], answer: Mapping[str, Any], _owner: tuple[str, str], known: Known
+) -> Outcome:
+    if answer["level"] == NO_EXPLANATION:
+        return Stop(UNEXPLAINED)
+    return Trigger(XaiTrigger.model_validate({**about, "timestamp": known.timestamp, "level": answer["level"]}))
+
+
+_ANSWERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any], tuple[str, str], Known], Outcome]] = {
+    "target": _answered_target,
+    "bias": _answered_bias,
+    "explain": _answered_explain,
+}
+"""Kind of question to what follows from its answer."""
 
 
 def _after_explanation(event: Event, known: Known) -> Outcome:

@@ -16,6 +16,9 @@ from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import Level, TaskKind, parse_task, parse_time_budget
 
 Mode = Literal["auto", "ask"]
+AskedKind = Literal["target", "bias", "explain"]
+ASKED_KINDS: tuple[AskedKind, ...] = ("target", "bias", "explain")
+"""What a person can be asked: what to predict, whether to go on after the bias report, whether to explain."""
 BINARY_CLASSES = 2
 
 
@@ -29,6 +32,8 @@ class Wishes(BaseModel):
     xai_level: Level | None = None
     sensitive_features: tuple[str, ...] | None = None
     mode: Mode | None = None
+    ask: tuple[AskedKind, ...] | None = None
+    """Which questions are asked; where nothing is said, the mode `ask` asks for the target alone."""
 
     @field_validator("task_type")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlpipe_dagster.api.parameters import OptionalText, split_list
-from mlpipe_dagster.choices import Wishes
+from mlpipe_dagster.choices import ASKED_KINDS, Wishes
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.vocabulary import Level, parse_task, parse_time_budget
 
@@ -27,6 +27,7 @@ class ChoiceFields:
     xai_level: OptionalText = None
     sensitive_features: OptionalText = None
     mode: OptionalText = None
+    ask: OptionalText = None
 
     def custom_metadata(self, budget_unit: str) -> dict[str, Any]:
         """`{"pipeline": {…}}` with what was said, `{}` when nothing was.
@@ -78,6 +79,14 @@ def _mode(text: str, _unit: str) -> str:
     return text.lower()
 
 
+def _ask(text: str, _unit: str) -> list[str]:
+    kinds = [kind.lower() for kind in split_list(text)]
+    unknown = [kind for kind in kinds if kind not in ASKED_KINDS]
+    if unknown:
+        raise UserError(f"“{unknown[0]}” is no question. Use some of: {', '.join(ASKED_KINDS)}.")
+    return kinds
+
+
 _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "target_column_name": lambda text, _unit: text,
     "task_type": _task,
@@ -85,4 +94,5 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "xai_level": _level,
     "sensitive_features": lambda text, _unit: list(split_list(text)),
     "mode": _mode,
+    "ask": _ask,
 }

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import (
+    ENDS,
     Ask,
     Failure,
     Known,
@@ -19,10 +20,10 @@ from mlpipe_dagster.agentic_core import (
     Outcome,
     Stop,
     Trigger,
-    bias_trigger,
     decide,
+    decide_answer,
 )
-from mlpipe_dagster.choices import Choices, Wishes, choose
+from mlpipe_dagster.choices import Choices, Wishes
 from mlpipe_dagster.events import (
     BiasReported,
     Context,
@@ -40,7 +41,7 @@ from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.links import xai_view_link
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
-from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow, OutboxRow, Question
+from mlpipe_dagster.warehouse.schema import BiasReportRow, DatasetVersion, Decision, LedgerRow, OutboxRow, Question
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
 
 DEAD_LETTER = "dead letter"
@@ -123,7 +124,23 @@ def what_is_known(
         budget_unit=warehouse.settings.time_budget_unit,
         superseded_by=_newer(session, owner),
         view_link=xai_view_link(warehouse.settings, event) if isinstance(event, XaiReported) else None,
+        findings=_findings(session, owner) if isinstance(event, BiasReported) else (),
     )
+
+
+def _findings(session: Session, owner: Owner) -> tuple[str, ...]:
+    """What our bias report says in plain words; another detector's report has a shape of its own."""
+    query = select(BiasReportRow).where(
+        BiasReportRow.user_id == owner.user_id,
+        BiasReportRow.dataset_id == owner.dataset_id,
+        BiasReportRow.number == owner.number,
+        BiasReportRow.run_id.is_not(None),
+    )
+    row = session.scalar(query)
+    if row is None:
+        return ()
+    found = (str(finding["headline"]) for finding in row.report.get("findings", ()))
+    return (*((row.report["verdict"],) if "verdict" in row.report else ()), *found)
 
 
 def recorded_choices(session: Session, owner: Owner) -> Choices | None:
@@ -185,21 +202,15 @@ def answer_question(
         owner = Owner(question.user_id, question.dataset_id, question.number)
         version = datasets.get_version(session, owner.user_id, owner.dataset_id, question.number)
         known = what_is_known(session, warehouse, owner, version)
-        outcome = _follow_answer(known, owner, question)
+        outcome = decide_answer(
+            question.kind, question.about or {}, question.answer or {}, (owner.dataset_id, owner.user_id), known
+        )
         basis = Basis(owner, question.id, question.cause, version.correlation_id)
         _store(session, warehouse.settings, basis, outcome, "questions", None)
         pipeline = ledger.get_pipeline(session, owner)
         if pipeline and pipeline.status == "waiting":
-            pipeline.status = "running"
+            pipeline.status = ENDS.get(outcome.reason, "running") if isinstance(outcome, Stop) else "running"
     return question
-
-
-def _follow_answer(known: Known, owner: Owner, question: Question) -> Trigger:
-    if known.profile is None:
-        raise RuntimeError(f"question {question.id} was asked before its table was read")
-    wishes = known.wishes.model_copy(update=question.answer or {})
-    choices = choose(known.profile, wishes, known.defaults, known.budget_unit)
-    return bias_trigger(owner.dataset_id, owner.user_id, choices, known)
 
 
 def _store(

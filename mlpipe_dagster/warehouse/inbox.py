@@ -41,6 +41,7 @@ def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
         subject=question.subject,
         body=question.body,
         fields=question.fields,
+        about=question.about,
     )
     session.add(row)
     return row
@@ -74,19 +75,46 @@ def close_with_answer(session: Session, question_id: str, answer: dict[str, Any]
 
 
 def checked_answer(fields: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer with defaults filled in; raises UserError naming the field that does not fit."""
+    """The answer with defaults filled in, held to the question's JSON Schema; a list may come as `a,b`.
+
+    Raises
+    ------
+    UserError
+        A field does not fit; the message names it.
+    """
     properties: dict[str, dict[str, Any]] = fields["properties"]
     unknown = sorted(set(answer) - set(properties))
     if unknown:
         raise UserError(f"The question has no field “{unknown[0]}”. Its fields are: {', '.join(properties)}.")
-    complete = {name: answer.get(name, shape.get("default")) for name, shape in properties.items()}
+    complete = {name: _typed(shape, answer.get(name, shape.get("default"))) for name, shape in properties.items()}
     for name in fields.get("required", []):
-        choices = properties[name].get("enum")
         if complete[name] is None:
             raise UserError(f"“{name}” needs an answer.")
-        if choices and complete[name] not in choices:
-            raise UserError(f"“{name}” cannot be “{complete[name]}”. Choose one of: {', '.join(choices[:30])}.")
+    for name, value in complete.items():
+        if value is not None:
+            _check_field(name, properties[name], value)
     return complete
+
+
+def _typed(shape: dict[str, Any], value: object) -> object:
+    """Forms and command lines have no lists: `a,b` stands for one."""
+    if shape.get("type") == "array" and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _check_field(name: str, shape: dict[str, Any], value: object) -> None:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    fault = best_match(Draft202012Validator(shape).iter_errors(value))
+    if fault is None:
+        return
+    allowed = fault.schema.get("enum", ())
+    if allowed:
+        choices = ", ".join(map(str, allowed[:30]))
+        raise UserError(f"“{name}” cannot be “{fault.instance}”. Choose one of: {choices}.")
+    raise UserError(f"“{name}” does not fit: {fault.message}.")
 
 
 def list_questions(session: Session, user_id: str | None, status: str | None) -> list[Question]:

@@ -347,6 +347,8 @@ class Question(Row):
     body: Mapped[str] = mapped_column(Text)
     fields: Mapped[dict[str, Any]]
     """JSON Schema of the answer: an object whose properties carry titles, defaults and choices."""
+    about: Mapped[dict[str, Any] | None]
+    """What the answer will need to know of the event that was asked about: the trigger that would follow."""
     status: Mapped[str] = mapped_column(default="open")
     """open, answered, closed."""
     answer: Mapped[dict[str, Any] | None]

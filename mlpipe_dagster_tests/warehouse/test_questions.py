@@ -1,0 +1,140 @@
+"""The questions after the bias report and before explanations: when they are asked, and what each answer leads to."""
+
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+
+from mlpipe_dagster.errors import Conflict, UserError
+from mlpipe_dagster.vocabulary import Stage, TaskKind
+from mlpipe_dagster.warehouse import decisions, inbox, pipelines, results
+from mlpipe_dagster.warehouse.ledger import Arrived
+from mlpipe_dagster.warehouse.schema import Question
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+from mlpipe_dagster_tests.warehouse import scenes
+
+REPORT = {"verdict": "Groups differ.", "findings": [{"headline": "Women are paid back less often."}]}
+
+
+def decide(warehouse: Warehouse, arrived: Arrived) -> None:
+    with warehouse.transaction() as session:
+        decisions.decide_record(session, warehouse, arrived)
+
+
+def report_bias(warehouse: Warehouse, tmp_path: Path, **said: Any) -> None:
+    """A table is read, its bias measured, and the report met by the core."""
+    version = scenes.upload(warehouse, tmp_path, custom_metadata={"pipeline": {"target_column_name": "paid"} | said})
+    scenes.read_table(warehouse, tmp_path, version)
+    (row,) = scenes.outbox_rows(warehouse, "bias-trigger.reported")
+    trigger = scenes.arrived(scenes.bias_trigger(), row.topic, ce_id=row.ce_id, version="v1")
+    claim = scenes.claim(warehouse, Stage.BIAS, trigger)
+    results.save_bias_report(warehouse, claim, REPORT, "paid", TaskKind.BINARY)
+    (told,) = scenes.outbox_rows(warehouse, "bias.reported")
+    event = decisions.BiasReported.from_bytes(told.value.encode())
+    decide(warehouse, scenes.arrived(event, told.topic, ce_id=told.ce_id, version="v1", offset=1))
+
+
+def question(warehouse: Warehouse) -> Question:
+    with warehouse.reading() as session:
+        (found,) = inbox.list_questions(session, "ann", "open")
+    return found
+
+
+def status(warehouse: Warehouse) -> str:
+    with warehouse.reading() as session:
+        return str(pipelines.pipeline_object(session, warehouse.settings, "loans")["status"])
+
+
+def test_nobody_is_asked_who_did_not_want_to_be(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, ask=["explain"])
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+    with warehouse.reading() as session:
+        assert inbox.list_questions(session, "ann", None) == []
+
+
+def test_the_findings_are_shown_and_no_model_is_trained_before_the_answer(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, ask=["bias"], time_budget="7s")
+    asked = question(warehouse)
+    assert asked.body.endswith("- Groups differ.\n- Women are paid back less often.")
+    assert asked.fields["properties"]["decision"]["enum"] == ["proceed", "choose other sensitive features", "stop"]
+    assert status(warehouse) == "waiting"
+    assert scenes.outbox_rows(warehouse, "automl-trigger.reported") == []
+    decisions.answer_question(warehouse, asked.id, {}, "ann")
+    (trigger,) = scenes.outbox_rows(warehouse, "automl-trigger.reported")
+    said = scenes.value_of(trigger)
+    assert (said["target_column_name"], said["task_type"], said["time_budget"]) == ("paid", "classification", "7s")
+    assert trigger.headers["ce_causationid"] == asked.cause
+    assert status(warehouse) == "running"
+
+
+def test_stopping_ends_the_pipeline(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, ask=["bias"])
+    decisions.answer_question(warehouse, question(warehouse).id, {"decision": "stop"}, "ann")
+    assert status(warehouse) == "cancelled"
+    assert scenes.outbox_rows(warehouse, "automl-trigger.reported") == []
+
+
+def test_other_sensitive_columns_are_measured_anew(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, ask=["bias"])
+    answer = {"decision": "choose other sensitive features", "sensitive_features": "income"}
+    decisions.answer_question(warehouse, question(warehouse).id, answer, "ann")
+    assert len(scenes.outbox_rows(warehouse, "bias-trigger.reported")) == 2
+    with warehouse.reading() as session:
+        choices = pipelines.pipeline_object(session, warehouse.settings, "loans")["choices"]
+    assert (choices["sensitive"], choices["target"]) == (["income"], "paid")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"decision": "perhaps"}, "cannot be “perhaps”"),
+        ({"decision": 5}, "“decision”"),
+        ({"decision": "stop", "sensitive_features": ["nope"]}, "“sensitive_features” cannot be “nope”"),
+        ({"decision": "stop", "sensitive_features": {"a": 1}}, "“sensitive_features” does not fit"),
+        ({"colour": "red"}, "has no field “colour”"),
+    ],
+)
+def test_what_does_not_fit_leaves_the_question_open(
+    warehouse: Warehouse, tmp_path: Path, answer: dict[str, object], message: str
+) -> None:
+    report_bias(warehouse, tmp_path, ask=["bias"])
+    with pytest.raises(UserError, match=message):
+        decisions.answer_question(warehouse, question(warehouse).id, answer, "ann")
+    assert question(warehouse).status == "open"
+
+
+def test_of_two_answers_at_the_same_moment_one_wins(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, ask=["bias"])
+    asked, barrier, lost = question(warehouse).id, Barrier(2), []
+
+    def answer(decision: str) -> None:
+        barrier.wait()
+        try:
+            decisions.answer_question(warehouse, asked, {"decision": decision}, "ann")
+        except Conflict as error:
+            lost.append(str(error))
+
+    threads = [Thread(target=answer, args=(decision,)) for decision in ("stop", "proceed")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lost == ["This question has been answered already."]
+    trained = len(scenes.outbox_rows(warehouse, "automl-trigger.reported"))
+    assert (status(warehouse), trained) in {("cancelled", 0), ("running", 1)}
+
+
+@pytest.mark.parametrize(("level", "ended", "triggers"), [("expert", "running", 1), ("no explanation", "done", 0)])
+def test_explanations_are_made_for_the_reader_that_is_named(
+    warehouse: Warehouse, tmp_path: Path, level: str, ended: str, triggers: int
+) -> None:
+    report_bias(warehouse, tmp_path, ask=["explain"])
+    model = scenes.arrived(scenes.model_uploaded(), "automl-events", version="v1", offset=2)
+    decide(warehouse, model)
+    asked = question(warehouse)
+    assert asked.fields["properties"]["level"]["default"] == "beginner"
+    decisions.answer_question(warehouse, asked.id, {"level": level}, "ann")
+    found = [scenes.value_of(row) for row in scenes.outbox_rows(warehouse, "xai-trigger.reported")]
+    assert [(said["model_id"], said["version"], said["level"]) for said in found] == [("m", "v1", "expert")] * triggers
+    assert status(warehouse) == ended
