@@ -200,9 +200,8 @@ def _ask_about_bias(trigger: AutomlTrigger, known: Known) -> Ask:
     decision: dict[str, Any] = {"type": "string", "title": "What now?", "enum": list(AFTER_BIAS), "default": PROCEED}
     sensitive: dict[str, Any] = {
         "type": "array",
-        "title": f"Other sensitive columns, for “{OTHER_SENSITIVE}”",
+        "title": f"Other sensitive columns, comma-separated, for “{OTHER_SENSITIVE}”",
         "items": {"type": "string", "enum": known.profile.names if known.profile else []},
-        "default": [],
     }
     found = "\n".join(f"- {line}" for line in known.findings) or "Read the bias report before you decide."
     return Ask(
@@ -291,7 +290,10 @@ def _answered_bias(
     if answer["decision"] == STOP:
         return Stop(STOPPED)
     if answer["decision"] == OTHER_SENSITIVE:
-        changes = Wishes(sensitive_features=tuple(answer.get("sensitive_features") or ()))
+        columns = tuple(answer.get("sensitive_features") or ())
+        if not columns:
+            raise UserError("“sensitive_features” needs an answer: name the other sensitive columns.")
+        changes = Wishes(sensitive_features=columns)
         return _chosen(revised(known.wishes, known.choices, changes), owner, known)
     return Trigger(AutomlTrigger.model_validate({**about, "timestamp": known.timestamp}))
 

@@ -21,6 +21,7 @@ from mlpipe_dagster.vocabulary import Level
 @click.option("--xai-level", type=click.Choice([level.value for level in Level]), help="For whom to explain.")
 @click.option("--sensitive", help="Sensitive columns, comma-separated; found where it is left out.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")
+@click.option("--ask", help="Which questions to be asked, comma-separated: target, bias, explain.")
 @click.option("--watch", is_flag=True, help="Follow the pipeline to its end.")
 def upload(
     file: Path,
@@ -34,6 +35,7 @@ def upload(
     xai_level: str | None,
     sensitive: str | None,
     mode: str | None,
+    ask: str | None,
     watch: bool,
 ) -> None:
     """Upload the table FILE; its pipeline starts at once."""
@@ -49,6 +51,7 @@ def upload(
         "xai_level": xai_level,
         "sensitive_features": sensitive,
         "mode": mode,
+        "ask": ask,
     }
     dataset = client.upload(file, file.name, form)
     rows = "" if dataset["row_count"] is None else f"{dataset['row_count']:,} rows, "

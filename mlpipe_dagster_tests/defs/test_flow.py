@@ -270,6 +270,20 @@ def test_ask_mode_waits_for_an_answer_and_stores_it_with_its_trigger(flow: Flow,
     assert state(flow, "small")["status"] == "running"
 
 
+def test_the_bias_report_is_asked_about_before_anything_is_trained(flow: Flow, small_table: Path) -> None:
+    flow.upload(small_table, "small", ask=["bias"], target_column_name="target")
+    flow.turn(4)
+    assert state(flow, "small")["status"] == "waiting"
+    assert records("automl-trigger-events") == []
+    (question,) = state(flow, "small")["questions"]
+    assert (question["kind"], question["status"]) == ("bias", "open")
+    decisions.answer_question(flow.warehouse, question["id"], {"decision": "proceed"}, "ada")
+    flow.turn()
+    (trigger,) = records("automl-trigger-events")
+    assert json.loads(trigger.value or b"")["target_column_name"] == "target"
+    assert state(flow, "small")["status"] == "running"
+
+
 def test_a_foreign_bias_detector_is_waited_for_and_shown_in_the_lineage(flow: Flow, small_table: Path) -> None:
     with flow.warehouse.transaction() as session:
         set_player(session, Role.BIAS, "foreign")

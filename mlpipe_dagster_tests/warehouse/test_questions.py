@@ -92,6 +92,7 @@ def test_other_sensitive_columns_are_measured_anew(warehouse: Warehouse, tmp_pat
         ({"decision": 5}, "“decision”"),
         ({"decision": "stop", "sensitive_features": ["nope"]}, "“sensitive_features” cannot be “nope”"),
         ({"decision": "stop", "sensitive_features": {"a": 1}}, "“sensitive_features” does not fit"),
+        ({"decision": "choose other sensitive features"}, "“sensitive_features” needs an answer"),
         ({"colour": "red"}, "has no field “colour”"),
     ],
 )
