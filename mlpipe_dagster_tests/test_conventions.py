@@ -66,6 +66,15 @@ def test_dagster_is_imported_in_defs_only() -> None:
     assert [str(path) for path in outside if _imports(path) & {"dagster", "dagster_aws"}] == []
 
 
+def test_foreign_programs_know_nothing_of_mlpipe() -> None:
+    programs = list((ROOT / "mlpipe_dagster_tests" / "foreign").glob("*.py"))
+    assert len(programs) >= 6
+    assert [path.name for path in programs if "mlpipe_dagster" in _imports(path)] == []
+    ours = "from mlpipe_dagster_tests."
+    lines = [line for path in programs for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in lines if line.startswith(ours) and not line.startswith(f"{ours}foreign")] == []
+
+
 def test_every_module_opens_with_its_charter() -> None:
     bare = [
         path for path in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

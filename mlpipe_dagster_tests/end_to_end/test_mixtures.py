@@ -3,8 +3,13 @@
 The foreign programs know Kafka and REST only; roles are switched through the API while the platform runs.
 """
 
+import json
 import random
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,7 @@ from mlpipe_dagster_tests.foreign.wire import Wire
 pytestmark = pytest.mark.end_to_end
 MIXTURES = [frozenset(role for role, theirs in zip(ROLES, mixture, strict=True) if theirs)
             for mixture in product((False, True), repeat=4)]  # fmt: skip
+PROGRAMS = "mlpipe_dagster_tests.foreign"
 ASSETS = {"bias": "bias_report", "automl": "model", "xai": "xai_report"}
 RESULTS = {"bias": 1, "automl": 1, "xai": 2}
 ONCE_EACH = {
@@ -67,12 +73,11 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def hand_over(platform: Outside, staff: Staff, theirs: frozenset[str]) -> None:
+def hand_over(platform: Outside, theirs: frozenset[str]) -> None:
     """Each role to its player, through the API."""
     for role in ROLES:
         player = {"by": "foreign" if role in theirs else "ours"}
         assert requests.put(f"{platform.api}/roles/{role}", json=player, timeout=30).json() == player
-    staff.at_work = theirs
 
 
 def shown(platform: Outside, asset: str, dataset_id: str) -> list[str]:
@@ -85,6 +90,35 @@ def shown(platform: Outside, asset: str, dataset_id: str) -> list[str]:
     return [labels.get("player", "ours") or "ours" for labels in entries]
 
 
+def test_the_programs_run_as_processes(running: Platform, table: Path) -> None:
+    """Before the staff joins their groups: five processes, from the upload to the explanations."""
+    platform, everybody = running.outside, frozenset(ROLES)
+    hand_over(platform, everybody)
+    dataset_id = new_id("processes")
+    with ExitStack() as stack:
+        for program in ("agentic_core", "bias_detector", "automl_worker", "xai_worker"):
+            stack.enter_context(process(running, program))
+        command = [sys.executable, "-m", f"{PROGRAMS}.uploader", str(table), "user123", dataset_id]
+        environment = dict(wire_to(running).environment)
+        said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        assert json.loads(said.stdout)["version"] == "v1"
+        assert platform.wait_for_end(dataset_id, seconds=180)["status"] == "done"
+    platform.wait(lambda: len(platform.records("xai-events", dataset_id)) == 2, 30, "both xai-events")
+    check_explanations(platform, dataset_id, theirs=True, really=False)
+
+
+@contextmanager
+def process(running: Platform, program: str) -> Iterator[None]:
+    """A foreign program as a process, ended by Ctrl-C."""
+    command = [sys.executable, "-m", f"{PROGRAMS}.{program}"]
+    started = subprocess.Popen(command, env=dict(wire_to(running).environment), stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        started.send_signal(signal.SIGINT)
+        assert started.wait(30) == 0
+
+
 @pytest.mark.parametrize("theirs", MIXTURES, ids=lambda roles: "+".join(sorted(roles)) or "all-ours")
 def test_a_pipeline_completes_with_any_roles_theirs(
     running: Platform, staff: Staff, table: Path, theirs: frozenset[str]
@@ -92,7 +126,8 @@ def test_a_pipeline_completes_with_any_roles_theirs(
     platform = running.outside
     ours_explains = "automl" in theirs and "xai" not in theirs
     staff.automl.model_format = ("onnx", "skops")["bias" in theirs] if ours_explains else "pickle"
-    hand_over(platform, staff, theirs)
+    hand_over(platform, theirs)
+    staff.at_work = theirs
     dataset_id = new_id("mixture")
     upload(staff.wire, table, "user123", dataset_id)
     pipeline = platform.wait_for_end(dataset_id, seconds=180)
