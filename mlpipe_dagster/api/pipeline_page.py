@@ -22,6 +22,7 @@ RESULT_TITLES: Mapping[str, str] = {
     "model_explanation": "Explanation of the model",
     "data_explanation": "Explanation of the data",
 }
+HISTORY_TITLES: Mapping[str, str] = {"choices": "Choices", "bias_report": "Bias report", "explanation": "Explanation"}
 DAGSTER_TITLES: Mapping[str, str] = {
     "dagster_dataset": "Table",
     "dagster_bias": "Bias report",
@@ -56,6 +57,7 @@ def render(pipeline: dict[str, Any], reload: bool) -> Response:
         rows=rows,
         results=_titled(pipeline["links"], RESULT_TITLES),
         dagster=_titled(pipeline["links"], DAGSTER_TITLES),
+        history_titles=HISTORY_TITLES,
         live=live,
         reload=reload,
         reload_seconds=RELOAD_SECONDS,

@@ -4,9 +4,10 @@ What they show is put together in warehouse/pipelines.py.
 """
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from mlpipe_dagster.api import dagster_runs, pipeline_page
@@ -82,34 +83,46 @@ def read(
     return JSONResponse(found, headers={"Vary": "Accept"})
 
 
-@router.post("/{dataset_id}/cancel")
+@router.post("/{dataset_id}/cancel", response_model=dict[str, Any])
 def cancel(
+    request: Request,
     dataset_id: PartitionKey,
     warehouse: TheWarehouse,
     flusher: TheFlusher,
     caller: TheCaller,
     user_id: OptionalId = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | Response:
     """End a pipeline: its run is stopped, its question closed, its later triggers ignored. 409 when it has ended."""
     ended = interventions.cancel_pipeline(warehouse, dataset_id, user_id, by=caller.user_id or user_id or "the API")
     dagster_runs.terminate(warehouse.settings.dagster_base, ended.run_ids)
     flusher.nudge()
     owner = ended.owner
+    if prefers_html(request):
+        return _back_to_page(dataset_id, user_id)
     return {"dataset_id": owner.dataset_id, "user_id": owner.user_id, "status": "cancelled", "runs": ended.run_ids}
 
 
-@router.post("/{dataset_id}/retry")
+@router.post("/{dataset_id}/retry", response_model=dict[str, Any])
 def retry(
+    request: Request,
     dataset_id: PartitionKey,
     warehouse: TheWarehouse,
     flusher: TheFlusher,
     user_id: OptionalId = None,
     stage: Stage | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | Response:
     """Try a stage again, by default the one that failed last. 409 when there is nothing to try again."""
     again = interventions.retry_pipeline(warehouse, dataset_id, user_id, stage)
     flusher.nudge()
+    if prefers_html(request):
+        return _back_to_page(dataset_id, user_id)
     return {"dataset_id": dataset_id, "stage": again, "status": "running"}
+
+
+def _back_to_page(key: str, user_id: str | None) -> Response:
+    """Where a browser goes after its button's request, so that loading again repeats nothing."""
+    owner = f"?{urlencode({'user_id': user_id})}" if user_id else ""
+    return RedirectResponse(f"/pipelines/{quote(key, safe='')}{owner}", 303)
 
 
 @router.post("/{dataset_id}/again")

@@ -134,6 +134,31 @@ def test_a_pipeline_runs_again_with_other_choices(client: TestClient, question: 
     assert client.post("/pipelines/nothing/again", json={}).status_code == 404
 
 
+def test_a_pipeline_is_cancelled_by_a_click(client: TestClient) -> None:
+    upload(client)
+    address = "/pipelines/loans/cancel?user_id=ann"
+    assert f'action="{address}"' in client.get("/pipelines/loans", headers=HTML).text
+    elsewhere = client.post(address, headers=HTML | {"sec-fetch-site": "cross-site"})
+    assert elsewhere.status_code == 403
+    ended = client.post(address, headers=HTML, follow_redirects=False)
+    assert (ended.status_code, ended.headers["location"]) == (303, "/pipelines/loans?user_id=ann")
+    page = client.get("/pipelines/loans", headers=HTML).text
+    assert "■ cancelled" in page
+    assert f'action="{address}"' not in page
+    assert client.post(address, headers=HTML).status_code == 409
+
+
+def test_a_page_shows_what_was_made_before(client: TestClient, question: str) -> None:
+    asked = {"target_column_name": "paid", "task_type": "binary"}
+    client.post(f"/questions/{question}/answer", json=asked)
+    assert "Made before" not in client.get("/pipelines/loans", headers=HTML).text
+    client.post("/pipelines/loans/cancel")
+    assert client.post("/pipelines/loans/again", json={"sensitive_features": []}).status_code == 200
+    (entry,) = client.get("/pipelines/loans").json()["history"]
+    page = client.get("/pipelines/loans", headers=HTML).text
+    assert f'<a href="{entry["link"]}">Choices</a>, made ' in page.replace("&#39;", "'")
+
+
 def test_an_unknown_or_ambiguous_pipeline_is_said_to_be_so(client: TestClient) -> None:
     assert client.get("/pipelines/nothing").status_code == 404
     upload(client)
