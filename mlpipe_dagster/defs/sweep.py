@@ -46,6 +46,7 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
         reconcile.take_over(session, store)
         reconcile.end_overdue(session, store)
     _end_late_runs(store, instance)
+    _end_forgotten_runs(instance)
     notes = list(_terminate_unwanted(store, instance))
     # late: what is asked for here has to wait again when the tick fails after it
     wanted = _rows_to_run(store, instance)
@@ -75,6 +76,12 @@ def _end_late_runs(store: Warehouse, instance: dg.DagsterInstance) -> None:
         record = instance.get_run_record_by_id(row.run_id or "")
         if record and _is_alive(instance, record, doubtful=True):
             reconcile.end_late_run(store, row)
+
+
+def _end_forgotten_runs(instance: dg.DagsterInstance) -> None:
+    """Runs that waited in a warm process which died: nobody will start them, whoever has done their work meanwhile."""
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING]), limit=MOST_AT_ONCE):
+        _is_alive(instance, record)
 
 
 def runs_of(instance: dg.DagsterInstance, rows: Sequence[LedgerRow]) -> Iterator[RunSeen]:
