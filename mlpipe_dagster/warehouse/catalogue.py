@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.schema import Column, CreateColumn, CreateIndex
 
 from mlpipe_dagster.errors import MlpipeError
+from mlpipe_dagster.warehouse import audit_rows  # noqa: F401 - its tables are of the catalogue
 from mlpipe_dagster.warehouse.schema import Row
 
 BUSY_TIMEOUT_SECONDS = 60
