@@ -5,6 +5,7 @@ Here live the words and their parsing, nothing that acts on them.
 
 import re
 from enum import StrEnum
+from typing import Literal, get_args
 
 from mlpipe_dagster.errors import BudgetError, TaskError
 
@@ -44,6 +45,13 @@ class Stage(StrEnum):
     BIAS = "bias"
     AUTOML = "automl"
     XAI = "xai"
+
+
+TRIGGERED = (Stage.BIAS, Stage.AUTOML, Stage.XAI)
+"""The stages that a trigger starts, in order."""
+
+PipelineStatus = Literal["running", "waiting", "done", "failed", "cancelled", "superseded"]
+PIPELINE_STATUSES: tuple[PipelineStatus, ...] = get_args(PipelineStatus)
 
 
 class AccessRole(StrEnum):

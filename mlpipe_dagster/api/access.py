@@ -5,7 +5,7 @@ The gate (gate.py) finds the caller and holds each request to this table; a rout
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, cast
 
@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 
 from mlpipe_dagster.vocabulary import AccessRole
 
+NOT_YOURS = "This key opens what belongs to its own user only."
 USER, SERVICE, ADMIN, AUDITOR = AccessRole.USER, AccessRole.SERVICE, AccessRole.ADMIN, AccessRole.AUDITOR
 
 
@@ -38,7 +39,7 @@ class Need:
 
     def of(self, owner: Owner) -> "Need":
         """The same where the owner stands elsewhere."""
-        return Need(self.roles, owner, self.users, self.open)
+        return replace(self, owner=owner)
 
 
 def _own(*others: AccessRole) -> Need:
@@ -50,7 +51,6 @@ KNOWN = Need(frozenset(AccessRole), Owner.NOBODY, users=True)
 """Any valid key; what is answered belongs to nobody."""
 OPERATE = Need(frozenset({ADMIN}), Owner.NOBODY)
 WATCH = Need(frozenset({ADMIN, AUDITOR, SERVICE}), Owner.NOBODY)
-AUDIT = Need(frozenset({ADMIN, AUDITOR}), Owner.NOBODY)
 READ, CHANGE = _own(AUDITOR), _own()
 WORK_READ = _own(AUDITOR, SERVICE)
 """What foreign workers read, too."""
@@ -138,7 +138,7 @@ class Caller:
     def check(self, user_id: str) -> None:
         """Raise PermissionError unless this request may be about that person's things."""
         if not self.everybodys and user_id != self.user_id:
-            raise PermissionError("This key opens what belongs to its own user only.")
+            raise PermissionError(NOT_YOURS)
 
     @property
     def own(self) -> str | None:

@@ -20,7 +20,8 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlpipe_dagster.api import error_answers
-from mlpipe_dagster.api.access import ACCESS, NOBODY, UNASKED, Caller, Need, Owner
+from mlpipe_dagster.api.access import ACCESS, NOBODY, NOT_YOURS, UNASKED, Caller, Need, Owner
+from mlpipe_dagster.api.guard import READING
 from mlpipe_dagster.api.rates import Rates
 from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.exposure import ADVICE, OFF, is_beyond
@@ -33,11 +34,9 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 COOKIE = "mlpipe_session"
 DEFAULT_RATE = 50.0
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
 NO_KEY = "This needs a key. Send it as “Authorization: Bearer KEY” or “X-API-Key: KEY”, or log in at /login."
 BAD_KEY = "This key is unknown or was revoked. Ask an operator for a new one (mlpipe keys create)."
 NO_RULE = "This route has no line in the table of access, so nobody may use it."
-NOT_YOURS = "This key opens what belongs to its own user only."
 NOT_FOR_ROLE = "A key of the role {} does not open this."
 TOO_FAST = "Too many requests. Try again in {} s."
 EXPOSED = f"The API answers other machines only where it asks for keys. {ADVICE}"

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
-from mlpipe_dagster.warehouse import results
+from mlpipe_dagster.warehouse import models
 from mlpipe_dagster.warehouse.schema import ModelRow
 
 
@@ -66,7 +66,7 @@ def model_answer(session: Session, row: ModelRow) -> Model:
             **columns,
             "version": row.version,
             "training_dataset": row.dataset_id,
-            "files": results.model_files(session, row),
+            "files": models.model_files(session, row),
             "created_at": clock.iso(row.created_at),
             "updated_at": clock.iso(row.updated_at),
         }

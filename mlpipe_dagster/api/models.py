@@ -292,7 +292,7 @@ def download(
     """One file by its name; without a name the only file, or all of them as a zip."""
     with warehouse.reading() as session:
         model = models.model_of(session, user_id, model_id, version)
-        stored = results.model_files(session, model)
+        stored = models.model_files(session, model)
     chosen = [file for file in stored if filename in (None, file.filename)]
     if not chosen:
         raise UnknownThing(f"The model {model_id} {model.version} has no file {filename}.")

@@ -14,21 +14,22 @@ from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.datasets import Choices, Fields, UploadedFile, store
 from mlpipe_dagster.api.error_answers import STATUS_OF
 from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheInspector, TheWarehouse
-from mlpipe_dagster.api.pipelines import Status
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import Id
+from mlpipe_dagster.vocabulary import PIPELINE_STATUSES, PipelineStatus
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
-STATUSES = ("running", "waiting", "done", "failed", "cancelled", "superseded")
 RADIO_CHOICES = 6
 """Up to so many choices are shown at once; more of them are a list to choose from."""
 
 
 @router.get("/")
-def pipelines_page(warehouse: TheWarehouse, user_id: OptionalId = None, status: Status | None = None) -> Response:
+def pipelines_page(
+    warehouse: TheWarehouse, user_id: OptionalId = None, status: PipelineStatus | None = None
+) -> Response:
     """All pipelines, newest first."""
     with warehouse.reading() as session:
         found = pipelines.list_pipelines(session, warehouse.settings, user_id, status)
@@ -37,7 +38,7 @@ def pipelines_page(warehouse: TheWarehouse, user_id: OptionalId = None, status: 
         "pipelines.html",
         pipelines=found,
         waiting=waiting,
-        statuses=STATUSES,
+        statuses=PIPELINE_STATUSES,
         status=status,
         user_id=user_id,
         api_base=warehouse.settings.api_base,

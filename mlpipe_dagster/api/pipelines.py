@@ -7,13 +7,11 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from mlpipe_dagster.api import dagster_runs, pipeline_page
 from mlpipe_dagster.api.access import TheCaller
-from mlpipe_dagster.api.bias_reports import REPORT_POLICY
-from mlpipe_dagster.api.downloads import chunks
 from mlpipe_dagster.api.parameters import (
     AnyCaseLevel,
     OptionalId,
@@ -23,16 +21,15 @@ from mlpipe_dagster.api.parameters import (
     TheWarehouse,
 )
 from mlpipe_dagster.api.templating import prefers_html
-from mlpipe_dagster.api.xai_reports import FOREIGN_POLICY
+from mlpipe_dagster.api.xai_reports import stored_page
 from mlpipe_dagster.choices import Wishes
-from mlpipe_dagster.vocabulary import Stage, parse_task
+from mlpipe_dagster.vocabulary import PipelineStatus, Stage, parse_task
 from mlpipe_dagster.warehouse import again as running_again
 from mlpipe_dagster.warehouse import datasets, former, interventions, pipelines
 
 router = APIRouter(prefix="/pipelines", tags=["pipelines"])
 
 LARGEST_ENTRY = 2**31 - 1
-Status = Literal["running", "waiting", "done", "failed", "cancelled", "superseded"]
 
 
 class Change(BaseModel):
@@ -58,7 +55,7 @@ class Change(BaseModel):
 def list_all(
     warehouse: TheWarehouse,
     user_id: OptionalId = None,
-    status: Status | None = None,
+    status: PipelineStatus | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[dict[str, Any]]:
     """Pipelines, newest first."""
@@ -163,6 +160,4 @@ def history(
         row = former.get_former(session, key.user_id, key.dataset_id, entry)
     if row.kind != "explanation":
         return JSONResponse(row.about)
-    page, policy = row.about["file_path"], FOREIGN_POLICY if row.about["foreign"] else REPORT_POLICY
-    headers = {"Content-Security-Policy": policy, "Content-Length": str(warehouse.objects.size(page))}
-    return StreamingResponse(chunks(warehouse.objects.open(page)), media_type="text/html", headers=headers)
+    return stored_page(warehouse, row.about["file_path"], foreign=row.about["foreign"])

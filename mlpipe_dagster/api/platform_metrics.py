@@ -15,12 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe_dagster.messaging.log_watch import LogView
 from mlpipe_dagster.messaging.topics import DEAD_LETTER_SUFFIX, pipeline_topics, topic_table
+from mlpipe_dagster.vocabulary import PIPELINE_STATUSES
 from mlpipe_dagster.warehouse.census import DURATION_BUCKETS, Census, StageKey
 
 FRESH_SECONDS = 5.0
 STAGE = ("stage", "player")
 GROUP = ("group", "topic", "partition")
-PIPELINE_STATUSES = ("running", "waiting", "done", "failed", "cancelled", "superseded")
 
 log = logging.getLogger(__name__)
 

@@ -125,8 +125,13 @@ def view(
     """The page itself."""
     with warehouse.reading() as session:
         row = reports.explanation_of(session, user_id, dataset_id, model_id, report_type, level)
+    return stored_page(warehouse, row.file_path, foreign=row.foreign)
+
+
+def stored_page(warehouse: Warehouse, name: str, *, foreign: bool) -> StreamingResponse:
+    """An explanation's page from the objects; one from outside is sandboxed."""
     headers = {
-        "Content-Security-Policy": FOREIGN_POLICY if row.foreign else REPORT_POLICY,
-        "Content-Length": str(warehouse.objects.size(row.file_path)),
+        "Content-Security-Policy": FOREIGN_POLICY if foreign else REPORT_POLICY,
+        "Content-Length": str(warehouse.objects.size(name)),
     }
-    return StreamingResponse(chunks(warehouse.objects.open(row.file_path)), media_type="text/html", headers=headers)
+    return StreamingResponse(chunks(warehouse.objects.open(name)), media_type="text/html", headers=headers)

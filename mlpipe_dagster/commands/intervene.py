@@ -3,9 +3,7 @@
 import click
 
 from mlpipe_dagster.commands.client import ApiClient
-from mlpipe_dagster.vocabulary import Level, Stage
-
-START = (Stage.BIAS, Stage.AUTOML, Stage.XAI)
+from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage
 
 
 @click.command()
@@ -37,7 +35,7 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
 @click.option("--level", "xai_level", type=click.Choice([level.value for level in Level]), help="Another level.")
 @click.option(
-    "--from", "stage", type=click.Choice([stage.value for stage in START]), help="Default: what is concerned."
+    "--from", "stage", type=click.Choice([stage.value for stage in TRIGGERED]), help="Default: what is concerned."
 )
 def again(dataset_id: str, user_id: str | None, sensitive: str | None, **changes: str | None) -> None:
     """Change what the pipeline of DATASET_ID does, and run it again; what was made before stays as history."""

@@ -80,7 +80,7 @@ def _end_late_runs(store: Warehouse, instance: dg.DagsterInstance) -> None:
 
 def _end_forgotten_runs(instance: dg.DagsterInstance) -> None:
     """Runs that waited in a warm process which died: nobody will start them, whoever has done their work meanwhile."""
-    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING]), limit=MOST_AT_ONCE):
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
         _is_alive(instance, record)
 
 
@@ -112,7 +112,7 @@ def _parts(names: Sequence[str]) -> list[Sequence[str]]:
 def _seen(instance: dg.DagsterInstance, records: Sequence[dg.RunRecord]) -> RunSeen:
     if not records:
         return RunSeen(RunState.NONE)
-    if any(_is_alive(instance, record) for record in records):
+    if any(not record.dagster_run.is_finished for record in records):  # the forgotten were ended in this round
         return RunSeen(RunState.ALIVE)
     last = records[0]
     if _somebody_canceled(instance, last.dagster_run):

@@ -17,7 +17,7 @@ from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.tables.load import load
 from mlpipe_dagster.vocabulary import CLASSIFICATION_ALIASES, Level, ReportType, Stage, TaskKind
-from mlpipe_dagster.warehouse import ledger, links, pipelines, results
+from mlpipe_dagster.warehouse import ledger, links, models, pipelines, reports, results
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.results import NewExplanation
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
@@ -63,7 +63,7 @@ def _model_row(warehouse: Warehouse, claim: Claim) -> ModelRow:
     model_id, version = claim.payload.get("model_id"), claim.payload.get("version")
     with warehouse.reading() as session:
         if model_id:
-            row = results.get_model(session, claim.owner.user_id, model_id, version)
+            row = models.get_model(session, claim.owner.user_id, model_id, version)
         else:
             row = pipelines.latest_model_of(session, claim.owner)
     if row is None:
@@ -77,7 +77,7 @@ def explain_stored_model(
 ) -> ModelExplanation:
     """The explanation of our model, or of an ONNX or skops file from outside; raises ModelError for any other."""
     with warehouse.reading() as session:
-        files = results.model_files(session, row)
+        files = models.model_files(session, row)
     hidden = tuple(column.name for column in table.profile.columns if column.personal)
     if row.run_id and MANIFEST in {file.filename for file in files}:
         for file in files:
@@ -152,7 +152,7 @@ def _level(warehouse: Warehouse, claim: Claim, table: Table) -> Level:
 def _bias_report(warehouse: Warehouse, claim: Claim) -> BiasReport | None:
     """Our own bias report of this version; a foreign one has a shape of its own."""
     with warehouse.reading() as session:
-        row = results.get_bias_report(session, claim.owner)
+        row = reports.get_bias_report(session, claim.owner)
     return BiasReport.model_validate(row.report) if row and row.run_id else None
 
 

@@ -6,18 +6,27 @@ One transaction. Trying the same thing once more is `interventions.retry_pipelin
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster.agentic_core import Known, bias_trigger
 from mlpipe_dagster.choices import Choices, Wishes, choose, revised
 from mlpipe_dagster.errors import Conflict, UserError
 from mlpipe_dagster.events import AutomlTrigger, Context, Event, XaiTrigger
-from mlpipe_dagster.vocabulary import Level, Stage
-from mlpipe_dagster.warehouse import datasets, decisions, former, interventions, ledger, outbox, pipelines, results
+from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage
+from mlpipe_dagster.warehouse import (
+    datasets,
+    decisions,
+    former,
+    inbox,
+    interventions,
+    ledger,
+    outbox,
+    pipelines,
+    reports,
+)
 from mlpipe_dagster.warehouse.datasets import OPEN_STATES
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster.warehouse.schema import LedgerRow, Pipeline, Question
+from mlpipe_dagster.warehouse.schema import DatasetVersion, LedgerRow, Pipeline
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 FIRST_STAGE: Mapping[str, Stage] = {
@@ -28,7 +37,6 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "xai_level": Stage.XAI,
 }
 """The first stage whose result a changed choice makes untrue."""
-ORDER = (Stage.BIAS, Stage.AUTOML, Stage.XAI)
 
 
 @dataclass(frozen=True)
@@ -57,9 +65,8 @@ def run_again(
     with warehouse.transaction() as session:
         owner = interventions.latest_owner(session, dataset_id, user_id)
         pipeline = _idle(session, owner)
-        known = decisions.what_is_known(
-            session, warehouse, owner, datasets.get_version(session, owner.user_id, owner.dataset_id, owner.number)
-        )
+        version = datasets.get_version(session, owner.user_id, owner.dataset_id, owner.number)
+        known = decisions.what_is_known(session, warehouse, owner, version)
         if known.profile is None:
             raise Conflict(f"The table of {dataset_id} has not been read yet. Wait, or: mlpipe retry {dataset_id}")
         choices = _changed(known, changes)
@@ -69,19 +76,19 @@ def run_again(
                 session, owner, pipeline.choices, pipeline.updated_at, stage=start.value, by=by, changed=sorted(said)
             )
         pipeline.choices, pipeline.status = choices.model_dump(mode="json"), "running"
-        _close_questions(session, owner)
-        outbox.emit(session, warehouse.settings, event, _context(session, owner, choices, event), owner)
+        inbox.close_questions(session, owner)  # what the person says now answers what they were asked before
+        outbox.emit(session, warehouse.settings, event, _context(session, version, choices, event), owner)
     return RunAgain(owner, start, choices)
 
 
 def _start(said: Mapping[str, object], stage: Stage | None) -> Stage:
-    needed = min((FIRST_STAGE[name] for name in said), key=ORDER.index, default=stage or Stage.BIAS)
+    needed = min((FIRST_STAGE[name] for name in said), key=TRIGGERED.index, default=stage or Stage.BIAS)
     if stage is None:
         return needed
-    if stage not in ORDER:
+    if stage not in TRIGGERED:
         raise UserError("Start from bias, automl or xai. To read the table again: mlpipe retry --from dataset")
-    if ORDER.index(stage) > ORDER.index(needed):
-        names = ", ".join(name for name in said if ORDER.index(FIRST_STAGE[name]) < ORDER.index(stage))
+    if TRIGGERED.index(stage) > TRIGGERED.index(needed):
+        names = ", ".join(name for name in said if TRIGGERED.index(FIRST_STAGE[name]) < TRIGGERED.index(stage))
         raise UserError(f"The stage {stage.value} comes too late for a change of {names}. Start from {needed.value}.")
     return stage
 
@@ -118,7 +125,7 @@ def _trigger(session: Session, owner: Owner, stage: Stage, choices: Choices, kno
     if stage is Stage.BIAS:
         return bias_trigger(owner.dataset_id, owner.user_id, choices, known).event
     if stage is Stage.AUTOML:
-        if results.get_bias_report(session, owner) is None:
+        if reports.get_bias_report(session, owner) is None:
             raise Conflict(f"{owner.dataset_id} has no bias report to go on from. Start from bias.")
         return AutomlTrigger(
             dataset_id=owner.dataset_id,
@@ -141,20 +148,8 @@ def _trigger(session: Session, owner: Owner, stage: Stage, choices: Choices, kno
     )
 
 
-def _close_questions(session: Session, owner: Owner) -> None:
-    """What the person has just said answers what they were asked before."""
-    query = update(Question).where(
-        Question.user_id == owner.user_id,
-        Question.dataset_id == owner.dataset_id,
-        Question.number == owner.number,
-        Question.status == "open",
-    )
-    session.execute(query.values(status="closed"))
-
-
-def _context(session: Session, owner: Owner, choices: Choices, event: Event) -> Context:
-    last: LedgerRow | None = next(reversed(interventions.rows_of(session, owner)), None)
-    version = datasets.get_version(session, owner.user_id, owner.dataset_id, owner.number)
+def _context(session: Session, version: DatasetVersion, choices: Choices, event: Event) -> Context:
+    last: LedgerRow | None = next(reversed(interventions.rows_of(session, datasets.owner_of(version))), None)
     return Context(
         dataset_version=version.version,
         correlation_id=version.correlation_id,

@@ -17,7 +17,7 @@ from mlpipe_dagster.events import Context, DatasetChanged, DatasetUploaded, Uplo
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.warehouse import former, outbox
-from mlpipe_dagster.warehouse.listing import containing, page_of
+from mlpipe_dagster.warehouse.listing import containing, of_version, page_of
 from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name, plot_name
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
@@ -329,26 +329,22 @@ def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
     files += session.scalars(select(ModelFileRow.file_path).where(ModelFileRow.model_row.in_(model_rows)))
     session.execute(delete(ModelFileRow).where(ModelFileRow.model_row.in_(model_rows)))
     session.execute(delete(ModelRow).where(ModelRow.id.in_(model_rows)))
-    files += session.scalars(select(XaiReportRow.file_path).where(*_of(XaiReportRow, version)))
+    files += session.scalars(select(XaiReportRow.file_path).where(*of_version(XaiReportRow, version)))
     files += former.files_of(session, version.user_id, version.dataset_id, version.number)
     for row in (XaiReportRow, BiasReportRow, TransformationReportRow, FormerResult, Pipeline, Question, Notification):
-        session.execute(delete(row).where(*_of(row, version)))
+        session.execute(delete(row).where(*of_version(row, version)))
     session.delete(version)
     return files
 
 
 def _close_ledger(session: Session, version: DatasetVersion) -> list[str]:
-    rows = session.scalars(select(LedgerRow).where(*_of(LedgerRow, version)))
+    rows = session.scalars(select(LedgerRow).where(*of_version(LedgerRow, version)))
     runs = []
     for row in rows:
         runs += [row.run_id] if row.run_id else []
         if row.state in (*OPEN_STATES, "superseded"):  # a late foreign result must not be given to what is gone
             row.state, row.note = "cancelled", "the dataset was deleted"
     return runs
-
-
-def _of(row: Any, version: DatasetVersion) -> tuple[Any, ...]:
-    return row.user_id == version.user_id, row.dataset_id == version.dataset_id, row.number == version.number
 
 
 def find_key(session: Session, dataset_id: str, user_id: str | None = None) -> DatasetKey:

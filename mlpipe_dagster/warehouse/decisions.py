@@ -36,12 +36,12 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, failures, inbox, ledger, outbox
+from mlpipe_dagster.warehouse import datasets, failures, inbox, ledger, outbox, reports
 from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.links import xai_view_link
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
-from mlpipe_dagster.warehouse.schema import BiasReportRow, DatasetVersion, Decision, LedgerRow, OutboxRow, Question
+from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow, OutboxRow, Question
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
 
 DEAD_LETTER = "dead letter"
@@ -130,14 +130,8 @@ def what_is_known(
 
 def _findings(session: Session, owner: Owner) -> tuple[str, ...]:
     """What our bias report says in plain words; another detector's report has a shape of its own."""
-    query = select(BiasReportRow).where(
-        BiasReportRow.user_id == owner.user_id,
-        BiasReportRow.dataset_id == owner.dataset_id,
-        BiasReportRow.number == owner.number,
-        BiasReportRow.run_id.is_not(None),
-    )
-    row = session.scalar(query)
-    if row is None:
+    row = reports.get_bias_report(session, owner)
+    if row is None or row.run_id is None:
         return ()
     found = (str(finding["headline"]) for finding in row.report.get("findings", ()))
     return (*((row.report["verdict"],) if "verdict" in row.report else ()), *found)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow, FormerResult, XaiReportRow
 
@@ -53,11 +54,7 @@ def _keep(session: Session, owner: Owner, kind: str, about: dict[str, Any], made
 
 def list_former(session: Session, owner: Owner) -> list[FormerResult]:
     """All that was replaced in a dataset version's pipeline, oldest first."""
-    query = select(FormerResult).where(
-        FormerResult.user_id == owner.user_id,
-        FormerResult.dataset_id == owner.dataset_id,
-        FormerResult.number == owner.number,
-    )
+    query = select(FormerResult).where(*of_version(FormerResult, owner))
     return list(session.scalars(query.order_by(FormerResult.id)))
 
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Ask, Notice
 from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
 from mlpipe_dagster.warehouse.schema import Notification, Question
 
@@ -45,6 +46,13 @@ def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
     )
     session.add(row)
     return row
+
+
+def close_questions(session: Session, owner: Owner) -> None:
+    """Nobody needs an answer any more to what is asked about this dataset version."""
+    session.execute(
+        update(Question).where(*of_version(Question, owner), Question.status == "open").values(status="closed")
+    )
 
 
 def get_question(session: Session, question_id: str) -> Question:

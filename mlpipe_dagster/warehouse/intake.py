@@ -23,7 +23,7 @@ from mlpipe_dagster.events import (
 from mlpipe_dagster.messaging.dead_letters import dead_letter
 from mlpipe_dagster.messaging.records import OutboundMessage, Record
 from mlpipe_dagster.vocabulary import Role, Stage, parse_time_budget
-from mlpipe_dagster.warehouse import datasets, decisions, ledger, links, results
+from mlpipe_dagster.warehouse import datasets, decisions, ledger, links, models, reports
 from mlpipe_dagster.warehouse.ledger import Arrived
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import LedgerRow
@@ -131,17 +131,17 @@ def _foreign_link(session: Session, warehouse: Warehouse, event: Event, owner: O
     settings = warehouse.settings
     match event:
         case BiasReported():
-            report = results.get_bias_report(session, owner)
+            report = reports.get_bias_report(session, owner)
             return (
                 links.bias_view_link(settings, owner.user_id, owner.dataset_id)
                 if report and not report.run_id
                 else None
             )
         case ModelUploaded():
-            model = results.get_model(session, event.user_id, event.model_id, event.version)
+            model = models.get_model(session, event.user_id, event.model_id, event.version)
             return links.model_link(settings, event.user_id, event.model_id) if model and not model.run_id else None
         case XaiReported():
-            page = results.get_explanation(
+            page = reports.get_explanation(
                 session, event.user_id, event.dataset_id, event.model_id, event.report_type, event.level
             )
             return links.xai_view_link(settings, event) if page and page.foreign else None

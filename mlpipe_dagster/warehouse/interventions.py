@@ -5,9 +5,8 @@ Runs are Dagster's: the sweep terminates those of cancelled rows, and asks for t
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -19,8 +18,9 @@ from mlpipe_dagster.vocabulary import Stage, parse_time_budget
 from mlpipe_dagster.warehouse import datasets, decisions, inbox, ledger, outbox
 from mlpipe_dagster.warehouse.datasets import LIVE_STATUSES, OPEN_STATES
 from mlpipe_dagster.warehouse.deadlines import time_allowed
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster.warehouse.schema import DatasetVersion, LedgerRow, Question
+from mlpipe_dagster.warehouse.schema import DatasetVersion, LedgerRow
 from mlpipe_dagster.warehouse.warehouse import OURS, Warehouse
 
 RETRIABLE = ("failed", "cancelled")
@@ -52,9 +52,7 @@ def cancel_pipeline(warehouse: Warehouse, dataset_id: str, user_id: str | None, 
         runs = tuple(row.run_id for row in rows if row.state == "taken" and row.run_id)
         for row in rows:
             row.state, row.note = "cancelled", f"cancelled by {by}"
-        session.execute(
-            update(Question).where(*_same(Question, owner), Question.status == "open").values(status="closed")
-        )
+        inbox.close_questions(session, owner)
         inbox.notify(session, owner, Notice(f"{owner.dataset_id}: cancelled", f"By {by}.", "warning"), _fresh("cancel"))
     return Cancelled(owner, runs)
 
@@ -88,13 +86,9 @@ def latest_owner(session: Session, dataset_id: str, user_id: str | None) -> Owne
     return datasets.owner_of(datasets.get_version(session, key.user_id, key.dataset_id))
 
 
-def _same(kind: Any, owner: Owner) -> tuple[Any, ...]:
-    return kind.user_id == owner.user_id, kind.dataset_id == owner.dataset_id, kind.number == owner.number
-
-
 def rows_of(session: Session, owner: Owner) -> list[LedgerRow]:
     """The ledger of a dataset version, oldest first."""
-    return list(session.scalars(select(LedgerRow).where(*_same(LedgerRow, owner)).order_by(LedgerRow.id)))
+    return list(session.scalars(select(LedgerRow).where(*of_version(LedgerRow, owner)).order_by(LedgerRow.id)))
 
 
 def _row_to_retry(session: Session, owner: Owner, stage: Stage | None) -> LedgerRow:

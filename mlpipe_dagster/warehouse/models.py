@@ -1,4 +1,4 @@
-"""Stored models as people handle them: list, search, change, delete. New versions are stored in results.py."""
+"""Stored models: read, listed, searched, changed, deleted. New versions are stored in results.py."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import Conflict, UnknownThing
-from mlpipe_dagster.warehouse import results
+from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.listing import containing, page_of
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -49,9 +49,23 @@ def _latest_of(user_id: str) -> Select[ModelRow]:
     return select(ModelRow).join(newest, joined).where(ModelRow.user_id == user_id)
 
 
+def get_model(session: Session, user_id: str, model_id: str, version: str | int | None = None) -> ModelRow | None:
+    """That version of a model; the latest for None."""
+    query = select(ModelRow).where(ModelRow.user_id == user_id, ModelRow.model_id == model_id)
+    if version is not None:
+        query = query.where(ModelRow.number == datasets.version_number(version))
+    return session.scalar(query.order_by(ModelRow.number.desc()).limit(1))
+
+
+def model_files(session: Session, model: ModelRow) -> list[ModelFileRow]:
+    """The files of a model version, the primary one first."""
+    query = select(ModelFileRow).where(ModelFileRow.model_row == model.id)
+    return list(session.scalars(query.order_by(ModelFileRow.is_primary.desc(), ModelFileRow.filename)))
+
+
 def model_of(session: Session, user_id: str, model_id: str, version: str | None = None) -> ModelRow:
     """That version, the latest for None; raises UnknownThing."""
-    found = results.get_model(session, user_id, model_id, version)
+    found = get_model(session, user_id, model_id, version)
     if found is None:
         which = f" version {version}" if version else ""
         raise UnknownThing(f"There is no model {model_id}{which} of {user_id}.")
@@ -90,7 +104,7 @@ def delete_model(warehouse: Warehouse, user_id: str, model_id: str, version: str
     """Remove a model version with its files; its number is never used again. Raises as `update_model`."""
     with warehouse.transaction() as session:
         row = _only_version(session, user_id, model_id, version)
-        names = [file.file_path for file in results.model_files(session, row)]
+        names = [file.file_path for file in model_files(session, row)]
         session.execute(delete(ModelFileRow).where(ModelFileRow.model_row == row.id))
         session.delete(row)
     for name in names:

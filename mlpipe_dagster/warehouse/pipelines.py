@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage
-from mlpipe_dagster.warehouse import datasets, decisions, former, inbox, ledger, links, results
+from mlpipe_dagster.warehouse import datasets, decisions, former, inbox, ledger, links, reports
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     DatasetVersion,
@@ -97,9 +98,7 @@ def pipeline_object(
 
 
 def _of(session: Session, row: Any, owner: Owner, order: Any = None) -> list[Any]:
-    query = select(row).where(
-        row.user_id == owner.user_id, row.dataset_id == owner.dataset_id, row.number == owner.number
-    )
+    query = select(row).where(*of_version(row, owner))
     return list(session.scalars(query.order_by(row.id if order is None else order)))
 
 
@@ -142,7 +141,7 @@ def result_links(session: Session, settings: Settings, dataset: DatasetVersion) 
     """Links to what has been made of this version so far, and to its Dagster pages."""
     owner = datasets.owner_of(dataset)
     found = {"pipeline": links.pipeline_link(settings, dataset.partition_key, dataset.user_id)}
-    if results.get_bias_report(session, owner):
+    if reports.get_bias_report(session, owner):
         found["bias_report"] = links.bias_view_link(settings, owner.user_id, owner.dataset_id)
     model = latest_model_of(session, owner)
     if model:

@@ -1,4 +1,4 @@
-"""Stored reports as people handle them: list, replace, delete. Results with their announcements are in results.py."""
+"""Stored reports: read, listed, replaced, deleted. Results with their announcements are in results.py."""
 
 from typing import Any
 
@@ -7,10 +7,16 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing
-from mlpipe_dagster.warehouse import datasets, results
+from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow, TransformationReportRow, XaiReportRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+
+def get_bias_report(session: Session, owner: Owner) -> BiasReportRow | None:
+    """The bias report of a dataset version."""
+    return session.scalar(select(BiasReportRow).where(*of_version(BiasReportRow, owner)))
 
 
 def bias_report_of(session: Session, user_id: str, dataset_id: str, version: str | None = None) -> BiasReportRow:
@@ -37,13 +43,7 @@ def transformation_report_of(session: Session, user_id: str, dataset_id: str, ve
 
 
 def _transformation(session: Session, owner: Owner) -> TransformationReportRow | None:
-    return session.scalar(
-        select(TransformationReportRow).where(
-            TransformationReportRow.user_id == owner.user_id,
-            TransformationReportRow.dataset_id == owner.dataset_id,
-            TransformationReportRow.number == owner.number,
-        )
-    )
+    return session.scalar(select(TransformationReportRow).where(*of_version(TransformationReportRow, owner)))
 
 
 def store_transformation_report(
@@ -68,11 +68,26 @@ def explanations_of(session: Session, user_id: str, dataset_id: str, model_id: s
     return list(session.scalars(query.order_by(XaiReportRow.report_type, XaiReportRow.level)))
 
 
+def get_explanation(
+    session: Session, user_id: str, dataset_id: str, model_id: str, report_type: str, level: str
+) -> XaiReportRow | None:
+    """One explanation page."""
+    return session.scalar(
+        select(XaiReportRow).where(
+            XaiReportRow.user_id == user_id,
+            XaiReportRow.dataset_id == dataset_id,
+            XaiReportRow.model_id == model_id,
+            XaiReportRow.report_type == str(report_type),
+            XaiReportRow.level == str(level),
+        )
+    )
+
+
 def explanation_of(
     session: Session, user_id: str, dataset_id: str, model_id: str, report_type: str, level: str
 ) -> XaiReportRow:
     """One explanation; raises UnknownThing."""
-    found = results.get_explanation(session, user_id, dataset_id, model_id, report_type, level)
+    found = get_explanation(session, user_id, dataset_id, model_id, report_type, level)
     if found is None:
         raise UnknownThing(f"There is no {report_type} of {model_id} for the level {level}.")
     return found

@@ -24,7 +24,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, known_task, published_task
-from mlpipe_dagster.warehouse import answers, datasets, decisions, failures, former, ledger, outbox
+from mlpipe_dagster.warehouse import answers, datasets, decisions, failures, former, ledger, models, outbox, reports
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.outbox import Owner, stable_id
@@ -171,7 +171,7 @@ def _store_bias_report(
     task: str | None,
 ) -> BiasReportRow:
     owner, now = origin.owner, clock.now()
-    row = get_bias_report(session, owner)
+    row = reports.get_bias_report(session, owner)
     if row is None:
         row = BiasReportRow(
             id=uuid.uuid4().hex, user_id=owner.user_id, dataset_id=owner.dataset_id, number=owner.number
@@ -194,17 +194,6 @@ def _store_bias_report(
     )
     _announce(session, warehouse, event, origin)
     return row
-
-
-def get_bias_report(session: Session, owner: Owner) -> BiasReportRow | None:
-    """The bias report of a dataset version."""
-    return session.scalar(
-        select(BiasReportRow).where(
-            BiasReportRow.user_id == owner.user_id,
-            BiasReportRow.dataset_id == owner.dataset_id,
-            BiasReportRow.number == owner.number,
-        )
-    )
 
 
 def _has_transformation(session: Session, owner: Owner) -> bool:
@@ -356,7 +345,7 @@ def receive_explanation(
     with warehouse.transaction() as session:
         asked = {"model_id": model_id, "level": page.level.value}
         origin = _foreign_origin(session, Stage.XAI, user_id, dataset_id, **asked)
-        newest = get_model(session, user_id, model_id)
+        newest = models.get_model(session, user_id, model_id)
         row = _store_page(session, origin, model_id, newest.number if newest else None, page, foreign=True)
         _answer_row(session, origin)
         _announce(session, warehouse, _xai_event(row), origin)
@@ -374,7 +363,7 @@ def _store_page(
     foreign: bool = False,
 ) -> XaiReportRow:
     owner, now = origin.owner, clock.now()
-    row = get_explanation(session, owner.user_id, owner.dataset_id, model_id, page.report_type, page.level)
+    row = reports.get_explanation(session, owner.user_id, owner.dataset_id, model_id, page.report_type, page.level)
     if row is None:
         row = XaiReportRow(id=uuid.uuid4().hex, user_id=owner.user_id, dataset_id=owner.dataset_id, model_id=model_id)
         row.report_type, row.level, row.created_at = page.report_type.value, page.level.value, now
@@ -386,35 +375,6 @@ def _store_page(
     row.file_path, row.file_size, row.file_hash = page.file.name, page.file.size, page.file.digest
     row.foreign, row.run_id, row.updated_at = foreign, origin.run_id, now
     return row
-
-
-def get_explanation(
-    session: Session, user_id: str, dataset_id: str, model_id: str, report_type: str, level: str
-) -> XaiReportRow | None:
-    """One explanation page."""
-    return session.scalar(
-        select(XaiReportRow).where(
-            XaiReportRow.user_id == user_id,
-            XaiReportRow.dataset_id == dataset_id,
-            XaiReportRow.model_id == model_id,
-            XaiReportRow.report_type == str(report_type),
-            XaiReportRow.level == str(level),
-        )
-    )
-
-
-def get_model(session: Session, user_id: str, model_id: str, version: str | int | None = None) -> ModelRow | None:
-    """That version of a model; the latest for None."""
-    query = select(ModelRow).where(ModelRow.user_id == user_id, ModelRow.model_id == model_id)
-    if version is not None:
-        query = query.where(ModelRow.number == datasets.version_number(version))
-    return session.scalar(query.order_by(ModelRow.number.desc()).limit(1))
-
-
-def model_files(session: Session, model: ModelRow) -> list[ModelFileRow]:
-    """The files of a model version, the primary one first."""
-    query = select(ModelFileRow).where(ModelFileRow.model_row == model.id)
-    return list(session.scalars(query.order_by(ModelFileRow.is_primary.desc(), ModelFileRow.filename)))
 
 
 def _xai_event(row: XaiReportRow) -> XaiReported:

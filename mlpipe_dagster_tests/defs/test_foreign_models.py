@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Role
-from mlpipe_dagster.warehouse import pipelines, results
+from mlpipe_dagster.warehouse import pipelines, reports, results
 from mlpipe_dagster.warehouse.results import NewModel, StoredFile
 from mlpipe_dagster.warehouse.warehouse import set_player
 from mlpipe_dagster_tests.defs.flow import Flow, records
@@ -99,8 +99,8 @@ def test_of_a_pickle_the_data_are_explained_and_the_model_is_refused(
     ]
     assert not flow.runs[-1].success
     with flow.warehouse.reading() as session:
-        page = results.get_explanation(session, "ada", "small", "theirs", "data_explanation", "expert")
-        assert results.get_explanation(session, "ada", "small", "theirs", "model_explanation", "expert") is None
+        page = reports.get_explanation(session, "ada", "small", "theirs", "data_explanation", "expert")
+        assert reports.get_explanation(session, "ada", "small", "theirs", "model_explanation", "expert") is None
     assert page is not None
     with flow.warehouse.objects.open(page.file_path) as content:
         assert "target" in content.read().decode()
@@ -115,7 +115,7 @@ def test_an_onnx_model_is_explained(flow: Flow, small_table: Path, tmp_path: Pat
     assert pipeline["status"] == "done", pipeline
     assert {it["report_type"] for it in told("xai-events")} == {"data_explanation", "model_explanation"}
     with flow.warehouse.reading() as session:
-        page = results.get_explanation(session, "ada", "small", "theirs", "model_explanation", "beginner")
+        page = reports.get_explanation(session, "ada", "small", "theirs", "model_explanation", "beginner")
     assert page is not None
     with flow.warehouse.objects.open(page.file_path) as content:
         text = content.read().decode()

@@ -8,7 +8,7 @@ import pytest
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.errors import Conflict, MlpipeError, TargetError, UserError
 from mlpipe_dagster.vocabulary import Level, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, decisions, interventions, pipelines, results
+from mlpipe_dagster.warehouse import datasets, decisions, interventions, pipelines, reports, results
 from mlpipe_dagster.warehouse.again import run_again
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import DatasetVersion
@@ -149,7 +149,7 @@ def test_the_report_that_is_replaced_stays_as_history_until_the_dataset_goes(
     assert history(warehouse)[1]["target_column_name"] == "paid"
     assert "report" not in history(warehouse)[1]
     with warehouse.reading() as session:
-        report = results.get_bias_report(session, OWNER)
+        report = reports.get_bias_report(session, OWNER)
         assert report is not None
         assert report.report == {"second": True}
     datasets.delete_dataset(warehouse, "ann", "loans")

@@ -10,7 +10,7 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.events import AutomlTrigger, BiasReported, BiasTrigger, Event
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, intake, ledger, outbox, reconcile, results
+from mlpipe_dagster.warehouse import datasets, intake, ledger, models, outbox, reconcile, results
 from mlpipe_dagster.warehouse.delivery import deliver
 from mlpipe_dagster.warehouse.ledger import Arrived
 from mlpipe_dagster.warehouse.results import NewExplanation, NewModel, StoredFile
@@ -281,7 +281,7 @@ def test_the_announcements_that_end_a_pipeline_are_sent_again_too(warehouse: War
         scenes.arrived(scenes.xai_trigger(), "xai-trigger-events", ce_id="x1", version="v1", timestamp=NOW_MS),
     )
     with warehouse.reading() as session:
-        model = results.get_model(session, "ann", "m")
+        model = models.get_model(session, "ann", "m")
     assert model is not None
     file = StoredFile("p.html", "p", 4, "0" * 64, "text/html")
     pages = [NewExplanation(report_type, Level.BEGINNER, file) for report_type in ReportType]

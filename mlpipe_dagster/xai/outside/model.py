@@ -56,11 +56,8 @@ def _positions(rows: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
     return np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
 
 
-class OutsideRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Asks a model from outside for numbers."""
-
-    def __init__(self, outside: Outside) -> None:
-        self.outside = outside
+class _Learned(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Has learned elsewhere what it knows."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -68,6 +65,13 @@ class OutsideRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     def fit(self, rows: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
         """Nothing to learn: scikit-learn takes for an estimator what has this."""
         return self
+
+
+class OutsideRegressor(RegressorMixin, _Learned):  # type: ignore[misc]
+    """Asks a model from outside for numbers."""
+
+    def __init__(self, outside: Outside) -> None:
+        self.outside = outside
 
     def predict(self, rows: pd.DataFrame) -> Floats:
         """One finite number a row; raises ModelError for anything else."""
@@ -78,7 +82,7 @@ class OutsideRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         return numbers
 
 
-class OutsideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class OutsideClassifier(ClassifierMixin, _Learned):  # type: ignore[misc]
     """Asks a model from outside for probabilities in the order of `classes`; a mere label counts as certainty."""
 
     def __init__(self, outside: Outside, classes: tuple[str, ...], codes: dict[str, int], votes: bool) -> None:
@@ -86,13 +90,6 @@ class OutsideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes = classes
         self.codes = codes
         self.votes = votes
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, rows: pd.DataFrame, y: object = None) -> Self:  # noqa: ARG002 - scikit-learn's signature
-        """Nothing to learn: scikit-learn takes for an estimator what has this."""
-        return self
 
     def predict_proba(self, rows: pd.DataFrame) -> Floats:
         """rows x classes; raises ModelError for a class that is none of the target's."""
@@ -178,15 +175,8 @@ def _measured(
     framework: str,
     positions: "np.ndarray[tuple[int], np.dtype[np.intp]]",
 ) -> TrainedModel:
-    target, classes = rows[described.target], getattr(estimator, "classes", ())
-    truth = _truth(target, classes)
-    known = np.isfinite(truth)
-    if not known.any():
-        raise ModelError(f"No row has a known value of “{described.target}”: the model cannot be explained.")
-    inside = rows[known]
-    predicted = estimator.predict_proba(inside) if classes else estimator.predict(inside)
-    outcome = Outcome(truth[known], predicted)
-    votes = getattr(estimator, "votes", False)
+    classes, votes = getattr(estimator, "classes", ()), getattr(estimator, "votes", False)
+    inside, outcome = _asked(estimator, classes, rows, described.target)
     metrics = {name: found for name, found in measure(outcome).items() if not (votes and name in _WITHOUT_CHANCES)}
     metric = "accuracy" if classes else "R²"
     if metric not in metrics:
@@ -220,6 +210,18 @@ def _measured(
         test_rows=tuple(int(position) for position in positions),
         held_out=False,
     )
+
+
+def _asked(
+    estimator: OutsideRegressor | OutsideClassifier, classes: tuple[str, ...], rows: pd.DataFrame, target: str
+) -> tuple[pd.DataFrame, Outcome]:
+    """The rows whose target is known, and what the model answers on them."""
+    truth = _truth(rows[target], classes)
+    known = np.isfinite(truth)
+    if not known.any():
+        raise ModelError(f"No row has a known value of “{target}”: the model cannot be explained.")
+    inside = rows[known]
+    return inside, Outcome(truth[known], estimator.predict_proba(inside) if classes else estimator.predict(inside))
 
 
 def _truth(target: Column, classes: tuple[str, ...]) -> Floats:
