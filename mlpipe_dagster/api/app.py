@@ -38,8 +38,9 @@ from mlpipe_dagster.messaging.log_watch import LogWatch
 from mlpipe_dagster.messaging.publisher import Publisher
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.inspector import Inspector
+from mlpipe_dagster.warehouse import audit
 from mlpipe_dagster.warehouse.delivery import deliver_or_leave
-from mlpipe_dagster.warehouse.warehouse import open_warehouse
+from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 
 JSON_BYTES = 64 * 1024 * 1024
 FORM_BYTES = 4 * 1024 * 1024
@@ -90,7 +91,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warehouse = await run_in_threadpool(open_warehouse)
     connection = Connection.from_settings()
     publisher, watch = Publisher(connection), LogWatch(connection)
-    flusher = Flusher(lambda: deliver_or_leave(warehouse, publisher))
+    flusher = Flusher(lambda: _after_commit(warehouse, publisher))
     inspector = Inspector()
     app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, inspector
     metrics.watch_platform(app, warehouse, watch)
@@ -102,3 +103,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)
         await run_in_threadpool(inspector.close)
+
+
+def _after_commit(warehouse: Warehouse, publisher: Publisher) -> None:
+    """What need not wait for the sweep once something was stored."""
+    deliver_or_leave(warehouse, publisher)
+    audit.seal(warehouse.catalogue)

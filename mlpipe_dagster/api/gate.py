@@ -27,7 +27,8 @@ from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.exposure import ADVICE, OFF, is_beyond
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import AccessRole
-from mlpipe_dagster.warehouse import keys
+from mlpipe_dagster.warehouse import audit, keys
+from mlpipe_dagster.warehouse.audit import Actor
 from mlpipe_dagster.warehouse.keys import Bearer
 from mlpipe_dagster.warehouse.schema import Question
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -108,7 +109,8 @@ class Gate:
         except OperationalError:
             await error_answers.answer(request, 503, error_answers.NO_CATALOGUE)(scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            with audit.acting(_actor(request.state.caller)):
+                await self.app(scope, receive, send)
 
     async def _admit(self, request: Request) -> None:
         address = request.client.host if request.client else ""
@@ -203,6 +205,13 @@ async def confirm(request: Request) -> None:
 def _let_in(request: Request, caller: Caller, route: Route | None) -> None:
     request.state.caller = caller
     request.state.admitted = route.name if route else None
+
+
+def _actor(caller: Caller) -> Actor | None:
+    """Whom the audit trail names: the key's user; None where no key was asked for, and the request says who it is."""
+    if caller.user_id is None:
+        return None
+    return Actor("service" if caller.role is AccessRole.SERVICE else "user", caller.user_id)
 
 
 def _method(scope: Scope) -> str:

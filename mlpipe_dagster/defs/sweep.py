@@ -13,7 +13,7 @@ from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.topics import topic_ids
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import outbox, reconcile
+from mlpipe_dagster.warehouse import audit, outbox, reconcile
 from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunSeen, RunState, Wanted
 from mlpipe_dagster.warehouse.schema import LedgerRow
@@ -51,6 +51,7 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
     # late: what is asked for here has to wait again when the tick fails after it
     wanted = _rows_to_run(store, instance)
     notes += _mend_events(store, kafka)  # also what the rows that ended just now have to say
+    audit.seal(store.catalogue)
     requests = [run_request(item.row, item.run_key) for item in wanted]
     return dg.SensorResult(
         run_requests=requests,

@@ -14,6 +14,7 @@ from mlpipe_dagster.errors import Conflict, UserError
 from mlpipe_dagster.events import AutomlTrigger, Context, Event, XaiTrigger
 from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage
 from mlpipe_dagster.warehouse import (
+    audit,
     datasets,
     decisions,
     former,
@@ -76,7 +77,11 @@ def run_again(
                 session, owner, pipeline.choices, pipeline.updated_at, stage=start.value, by=by, changed=sorted(said)
             )
         pipeline.choices, pipeline.status = choices.model_dump(mode="json"), "running"
-        inbox.close_questions(session, owner)  # what the person says now answers what they were asked before
+        closed = inbox.close_questions(session, owner)  # what the person says now answers what they were asked before
+        audit.record(
+            session, "pipeline.run_again", audit.person(user_id or owner.user_id), owner, stage=start.value,
+            changed=said, questions_closed=closed,
+        )  # fmt: skip
         outbox.emit(session, warehouse.settings, event, _context(session, version, choices, event), owner)
     return RunAgain(owner, start, choices)
 

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.warehouse import audit
+from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow, LedgerRow, ModelRow, Pipeline, XaiReportRow
 
 PERSONS_CAUSE = "run:"
@@ -101,6 +103,8 @@ def answer(session: Session, row: LedgerRow) -> None:
     if row.state == "failed":
         _go_on(session, row)
     row.state, row.note = "answered", "answered by a foreign result"
+    owner, actor = Owner(row.user_id, row.dataset_id, row.number), audit.service(row.stage)
+    audit.record(session, "stage.answered", actor, owner, cause=row.cause, coordinates=row.coordinates, stage=row.stage)
 
 
 def _go_on(session: Session, row: LedgerRow) -> None:

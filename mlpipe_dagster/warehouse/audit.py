@@ -51,8 +51,8 @@ _acting: ContextVar[Actor | None] = ContextVar("mlpipe_actor", default=None)
 
 
 @contextmanager
-def acting(actor: Actor) -> Iterator[None]:
-    """Inside, `person` is this actor: set once where a request is authenticated."""
+def acting(actor: Actor | None) -> Iterator[None]:
+    """Inside, `person` and `service` are this actor: set once where a request is authenticated."""
     token = _acting.set(actor)
     try:
         yield

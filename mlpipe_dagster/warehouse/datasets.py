@@ -16,7 +16,7 @@ from mlpipe_dagster.errors import Conflict, UnknownThing
 from mlpipe_dagster.events import Context, DatasetChanged, DatasetUploaded, UploadedDataset
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.warehouse import former, outbox
+from mlpipe_dagster.warehouse import audit, former, outbox
 from mlpipe_dagster.warehouse.listing import containing, of_version, page_of
 from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name, plot_name
 from mlpipe_dagster.warehouse.outbox import Owner
@@ -70,7 +70,12 @@ def store_upload(warehouse: Warehouse, upload: Upload) -> DatasetVersion:
             version = _add_version(session, upload, path)
             supersede_older(session, version)
             session.add(Pipeline(user_id=version.user_id, dataset_id=version.dataset_id, number=version.number))
-            outbox.emit(session, warehouse.settings, uploaded_event(version), _context(version), owner_of(version))
+            event = uploaded_event(version)
+            ce_id = outbox.emit(session, warehouse.settings, event, _context(version), owner_of(version))
+            audit.record(
+                session, "dataset.uploaded", audit.person(version.user_id), owner_of(version), cause=ce_id,
+                file_type=version.file_type, file_size=version.file_size, file_hash=version.file_hash,
+            )  # fmt: skip
     except BaseException:
         warehouse.objects.delete(path)
         raise
@@ -127,14 +132,18 @@ def _partition_safe(key: str) -> str:
 
 def supersede_older(session: Session, version: DatasetVersion) -> None:
     """Close open rows, questions and pipelines of this dataset's older versions: their saves will store nothing."""
-    newer = f"superseded by {version.version}"
+    newer, changed = f"superseded by {version.version}", {}
     for row, states, values in (
         (LedgerRow, LedgerRow.state.in_(OPEN_STATES), {"state": "superseded", "note": newer}),
         (Pipeline, Pipeline.status.in_(LIVE_STATUSES), {"status": "superseded"}),
         (Question, Question.status == "open", {"status": "closed"}),
     ):
         older = (row.user_id == version.user_id, row.dataset_id == version.dataset_id, row.number < version.number)
-        session.execute(update(row).where(*older, states).values(values))
+        done = session.execute(update(row).where(*older, states).values(values))
+        changed[row.__tablename__] = done.rowcount  # type: ignore[attr-defined]
+    if any(changed.values()):
+        actor, owner = audit.person(version.user_id), owner_of(version)
+        audit.record(session, "pipeline.superseded", actor, owner, older_than=version.version, **changed)
 
 
 def uploaded_event(version: DatasetVersion) -> DatasetUploaded:
@@ -269,6 +278,8 @@ def update_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, changes:
             setattr(version, name, value)
         version.updated_at = clock.now()
         _announce_change(session, warehouse.settings, "dataset.updated", version, changes)
+        actor = audit.person(user_id)
+        audit.record(session, "dataset.updated", actor, owner_of(version), changed=sorted(changes))
         return version
 
 
@@ -307,6 +318,7 @@ def delete_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, version:
         for one in versions:
             files += _delete_records(session, one)
             runs += _close_ledger(session, one)
+            audit.record(session, "dataset.deleted", audit.person(user_id), owner_of(one), runs=len(runs))
     removed = [warehouse.objects.delete(name) for name in files]
     for one in versions:
         for asset in PLOTTED_ASSETS:  # not every version has each plot: not counted

@@ -14,6 +14,7 @@ from mlpipe_dagster.messaging.dead_letters import FAILURE_PREFIX, attempts, repl
 from mlpipe_dagster.messaging.reader import Cursor, SharedReader
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.messaging.topics import DEAD_LETTER_SUFFIX, pipeline_topics
+from mlpipe_dagster.warehouse import audit
 from mlpipe_dagster.warehouse.outbox import Publishes
 from mlpipe_dagster.warehouse.schema import HandledLetter
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -119,3 +120,4 @@ def _open_letter(warehouse: Warehouse, connection: Connection, coordinates: str)
 def _mark(warehouse: Warehouse, letter: Letter, state: str) -> None:
     with warehouse.transaction() as session:
         session.add(HandledLetter(coordinates=letter.coordinates, topic_id=letter.topic_id, state=state))
+        audit.record(session, f"dead_letter.{state}", audit.OPERATOR, coordinates=letter.coordinates)

@@ -36,7 +36,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, failures, inbox, ledger, outbox, reports
+from mlpipe_dagster.warehouse import audit, datasets, failures, inbox, ledger, outbox, reports
 from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.links import xai_view_link
@@ -45,6 +45,7 @@ from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow,
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
 
 DEAD_LETTER = "dead letter"
+LONGEST_DETAIL = 500
 NEXT_STAGE: dict[type[Event], Stage] = {BiasReported: Stage.AUTOML, ModelUploaded: Stage.XAI}
 
 
@@ -222,6 +223,11 @@ def _store(
         "created_at": clock.now(),
     }
     if insert_once(session, Decision, values):
+        what, detail = f"decision.{values['outcome']}", _detail(outcome)[:LONGEST_DETAIL]
+        audit.record(
+            session, what, audit.CORE, basis.owner, cause=basis.cause, coordinates=coordinates, topic=topic,
+            detail=None if isinstance(outcome, Failure) else detail,
+        )  # fmt: skip
         _apply(outcome, session, settings, basis)
 
 
@@ -270,6 +276,8 @@ def _apply_trigger(outcome: Trigger, session: Session, settings: Settings, basis
     ce_id = stable_id("trigger", basis.cause)
     record_key = basis.record_key if isinstance(outcome.event, XaiTrigger) else None
     outbox.emit(session, settings, outcome.event, context, basis.owner, ce_id=ce_id, record_key=record_key)
+    event_type = outcome.event.event_type
+    audit.record(session, "trigger.sent", audit.CORE, basis.owner, cause=basis.cause, event=ce_id, type=event_type)
     pipeline = ledger.get_pipeline(session, basis.owner)
     if pipeline and outcome.choices:
         pipeline.choices = outcome.choices.model_dump(mode="json")
@@ -303,8 +311,9 @@ def _apply_failure(outcome: Failure, session: Session, settings: Settings, basis
         causation_id=basis.causation_id,
     )
     failures.fail_pipeline(
-        session, settings, basis.owner, outcome.stage, outcome.error_type, outcome.message, basis.cause, context
-    )
+        session, settings, basis.owner, outcome.stage, outcome.error_type, outcome.message, basis.cause, context,
+        actor=audit.CORE,
+    )  # fmt: skip
 
 
 def decisions_of(session: Session, owner: Owner) -> list[Decision]:

@@ -10,7 +10,9 @@ from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.events import Context, PipelineFailed
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import inbox, ledger, outbox
+from mlpipe_dagster.warehouse import audit, inbox, ledger, outbox
+from mlpipe_dagster.warehouse.answers import OVERDUE
+from mlpipe_dagster.warehouse.audit import SWEEP, Actor
 from mlpipe_dagster.warehouse.outbox import Owner, stable_id
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow
 
@@ -33,6 +35,7 @@ def fail_pipeline(
     cause: str,
     context: Context,
     run_id: str | None = None,
+    actor: Actor = SWEEP,
 ) -> None:
     """Announce that the pipeline cannot go on, and tell its owner why and what to do. The same cause says it once."""
     message = message[:LONGEST_MESSAGE]
@@ -53,13 +56,25 @@ def fail_pipeline(
     pipeline = ledger.get_pipeline(session, owner)
     if pipeline and pipeline.status in ("running", "waiting"):
         pipeline.status = "failed"
+        audit.record(
+            session, "pipeline.failed", actor, owner, cause=cause, run_id=run_id, stage=stage.value,
+            error_type=error_type, event=failure_id,
+        )  # fmt: skip
 
 
 def fail_row(
-    session: Session, settings: Settings, row: LedgerRow, error_type: str, message: str, run_id: str | None = None
+    session: Session,
+    settings: Settings,
+    row: LedgerRow,
+    error_type: str,
+    message: str,
+    run_id: str | None = None,
+    actor: Actor = SWEEP,
 ) -> None:
     """End a row for good. A run that a person started in the UI fails for them alone: the pipeline is not touched."""
     row.state, row.note = "failed", f"{error_type}: {message}"[:LONGEST_MESSAGE]
+    what = "stage.overdue" if error_type == OVERDUE else "stage.failed"
+    ledger.record(session, what, actor, row, error_type=error_type)
     if not row.continue_pipeline:
         return
     stage = Stage(row.stage.removeprefix(ledger.CORE_PREFIX))
@@ -69,7 +84,9 @@ def fail_row(
         correlation_id=row.correlation_id,
         causation_id=row.causation_id,
     )
-    fail_pipeline(session, settings, owner, stage, error_type, message, f"{row.id}/{row.attempt}", context, run_id)
+    fail_pipeline(
+        session, settings, owner, stage, error_type, message, f"{row.id}/{row.attempt}", context, run_id, actor
+    )
 
 
 def fail_claim(session: Session, settings: Settings, claim: ledger.Claim, error_type: str, message: str) -> bool:
@@ -77,7 +94,7 @@ def fail_claim(session: Session, settings: Settings, claim: ledger.Claim, error_
     row = session.get_one(LedgerRow, claim.row_id)
     if row.state != "taken" or row.run_id != claim.run_id:
         return False
-    fail_row(session, settings, row, error_type, message, claim.run_id)
+    fail_row(session, settings, row, error_type, message, claim.run_id, audit.run(claim.run_id))
     return True
 
 

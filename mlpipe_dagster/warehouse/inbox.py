@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Ask, Notice
 from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
+from mlpipe_dagster.warehouse import audit
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
 from mlpipe_dagster.warehouse.schema import Notification, Question
@@ -45,14 +46,16 @@ def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
         about=question.about,
     )
     session.add(row)
+    audit.record(session, "question.asked", audit.CORE, owner, cause=cause, question=row.id, kind=row.kind)
     return row
 
 
-def close_questions(session: Session, owner: Owner) -> None:
-    """Nobody needs an answer any more to what is asked about this dataset version."""
-    session.execute(
+def close_questions(session: Session, owner: Owner) -> int:
+    """Nobody needs an answer any more to what is asked about this dataset version; returns how many were open."""
+    closed = session.execute(
         update(Question).where(*of_version(Question, owner), Question.status == "open").values(status="closed")
     )
+    return closed.rowcount  # type: ignore[attr-defined, no-any-return]
 
 
 def get_question(session: Session, question_id: str) -> Question:
@@ -79,6 +82,8 @@ def close_with_answer(session: Session, question_id: str, answer: dict[str, Any]
         raise Conflict("This question has been answered already." if row.answer else "This question is closed.")
     row.answer = checked_answer(row.fields, answer)
     row.status, row.answered_by, row.answered_at = "answered", answered_by, clock.now()
+    owner, actor = Owner(row.user_id, row.dataset_id, row.number), audit.person(answered_by)
+    audit.record(session, "question.answered", actor, owner, cause=row.cause, question=row.id, answer=row.answer)
     return row
 
 

@@ -23,7 +23,7 @@ from mlpipe_dagster.events import (
 from mlpipe_dagster.messaging.dead_letters import dead_letter
 from mlpipe_dagster.messaging.records import OutboundMessage, Record
 from mlpipe_dagster.vocabulary import Role, Stage, parse_time_budget
-from mlpipe_dagster.warehouse import datasets, decisions, ledger, links, models, reports
+from mlpipe_dagster.warehouse import audit, datasets, decisions, ledger, links, models, reports
 from mlpipe_dagster.warehouse.ledger import Arrived
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import LedgerRow
@@ -96,6 +96,7 @@ def _bury(
     intake.dead.append(dead_letter(record, error, stage.value))
     if record.cause == record.headers.get("ce_id", "")[:LONGEST_ID].replace("\0", ""):  # it may be one of ours
         decisions.note_dead_letter(session, record.cause, record.topic, record.coordinates, str(error))
+    audit.record(session, "dead_letter.buried", audit.SENSOR, coordinates=record.coordinates, stage=stage.value)
     intake.notes.append(f"{record.coordinates} is a dead letter: {error}")
 
 

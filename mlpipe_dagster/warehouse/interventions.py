@@ -15,7 +15,7 @@ from mlpipe_dagster.errors import Conflict, UnknownThing
 from mlpipe_dagster.events import AutomlTrigger, BiasTrigger, Context, Event, XaiTrigger
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Stage, parse_time_budget
-from mlpipe_dagster.warehouse import datasets, decisions, inbox, ledger, outbox
+from mlpipe_dagster.warehouse import audit, datasets, decisions, inbox, ledger, outbox
 from mlpipe_dagster.warehouse.datasets import LIVE_STATUSES, OPEN_STATES
 from mlpipe_dagster.warehouse.deadlines import time_allowed
 from mlpipe_dagster.warehouse.listing import of_version
@@ -52,7 +52,9 @@ def cancel_pipeline(warehouse: Warehouse, dataset_id: str, user_id: str | None, 
         runs = tuple(row.run_id for row in rows if row.state == "taken" and row.run_id)
         for row in rows:
             row.state, row.note = "cancelled", f"cancelled by {by}"
-        inbox.close_questions(session, owner)
+            ledger.record(session, "stage.cancelled", audit.person(user_id), row)
+        closed = inbox.close_questions(session, owner)
+        audit.record(session, "pipeline.cancelled", audit.person(user_id), owner, questions_closed=closed)
         inbox.notify(session, owner, Notice(f"{owner.dataset_id}: cancelled", f"By {by}.", "warning"), _fresh("cancel"))
     return Cancelled(owner, runs)
 
@@ -71,6 +73,7 @@ def retry_pipeline(
         owner = latest_owner(session, dataset_id, user_id)
         row = _row_to_retry(session, owner, stage)
         _reopen(session, owner)
+        ledger.record(session, "stage.retried", audit.person(user_id), row)
         if row.stage == Stage.DATASET.value:
             session.add(_dataset_again(row, warehouse.settings))
         else:

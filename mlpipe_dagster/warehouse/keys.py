@@ -18,6 +18,8 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing, UserError
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import AccessRole
+from mlpipe_dagster.warehouse import audit
+from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import ApiKeyRow, LoginSession
 
 PREFIX = "mlp"
@@ -44,6 +46,7 @@ def create_key(session: Session, user_id: str, role: AccessRole, name: str | Non
         ) from None
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET_BYTES)
     session.add(ApiKeyRow(id=key_id, user_id=user_id, role=role.value, name=name, secret_hash=_digest(secret)))
+    audit.record(session, "key.created", audit.OPERATOR, Owner(user_id, ""), key=key_id, role=role.value, name=name)
     return f"{PREFIX}_{key_id}_{secret}"
 
 
@@ -59,6 +62,7 @@ def revoke_key(session: Session, key_id: str) -> ApiKeyRow:
         raise UnknownThing(f"There is no key {key_id}. `mlpipe keys list` shows the ids.")
     row.revoked_at = row.revoked_at or clock.now()
     session.execute(delete(LoginSession).where(LoginSession.key_id == key_id))
+    audit.record(session, "key.revoked", audit.OPERATOR, Owner(row.user_id, ""), key=key_id)
     return row
 
 

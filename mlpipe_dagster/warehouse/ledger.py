@@ -18,7 +18,8 @@ from mlpipe_dagster.events import Context, Event
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import answers, datasets
+from mlpipe_dagster.warehouse import answers, audit, datasets
+from mlpipe_dagster.warehouse.audit import Actor
 from mlpipe_dagster.warehouse.deadlines import time_allowed
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import DatasetKey, DatasetVersion, LedgerRow, ModelRow, Pipeline
@@ -125,7 +126,23 @@ def enter(session: Session, warehouse: Warehouse, stage: Stage, arrived: Arrived
     if row.state != "unknown":
         close_expected_trigger(session, stage, owner)
     session.flush()
+    record(session, "stage.asked", _asked_by(arrived), row)
     return row
+
+
+def record(session: Session, what: str, actor: Actor, row: LedgerRow, **detail: Any) -> None:
+    """Enter a change of a row's state into the audit trail."""
+    owner = Owner(row.user_id, row.dataset_id, row.number)
+    known = {"stage": row.stage, "state": row.state, "player": row.player, "attempt": row.attempt or None}
+    audit.record(
+        session, what, actor, owner, cause=row.cause, coordinates=row.coordinates, run_id=row.run_id, **known | detail
+    )
+
+
+def _asked_by(arrived: Arrived) -> Actor:
+    """Whose record it is: ours say so in their source; other producers send no such header."""
+    ours = arrived.record.headers.get("ce_source", "").startswith("/mlpipe/")
+    return audit.CORE if ours else Actor("service", Role.AGENTIC_CORE.value)
 
 
 def find(session: Session, stage: str, cause: str) -> LedgerRow | None:
@@ -241,6 +258,7 @@ def take(session: Session, stage: Stage, cause: str, run_id: str, rerun: bool = 
     if rerun:
         row.failures = 0
         reopen_pipeline(session, row)
+    record(session, "stage.taken", audit.run(run_id), row)
     return _claim(row)
 
 
@@ -249,6 +267,7 @@ def reopen_pipeline(session: Session, row: LedgerRow) -> None:
     pipeline = get_pipeline(session, Owner(row.user_id, row.dataset_id, row.number))
     if pipeline and pipeline.status in ("failed", "cancelled"):
         pipeline.status = "running"
+        record(session, "pipeline.reopened", audit.CORE, row)
 
 
 def finish_pipeline(session: Session, owner: Owner) -> None:
@@ -256,6 +275,7 @@ def finish_pipeline(session: Session, owner: Owner) -> None:
     pipeline = get_pipeline(session, owner)
     if pipeline and pipeline.status == "running":
         pipeline.status = "done"
+        audit.record(session, "pipeline.done", audit.CORE, owner)
 
 
 def take_for_person(
@@ -273,6 +293,7 @@ def take_for_person(
     row.deadline = row.taken_at + time_allowed(stage, settings, (pipeline.choices if pipeline else {}) | payload)
     session.add(row)
     session.flush()
+    record(session, "stage.taken", audit.run(run_id), row, started_in="Dagster")
     return _claim(row)
 
 
@@ -304,9 +325,10 @@ def close(session: Session, claim: Claim) -> None:
         .where(LedgerRow.id == claim.row_id, LedgerRow.state == "taken", LedgerRow.run_id == claim.run_id)
         .values(state="done", note=None)
     )
+    row = session.get_one(LedgerRow, claim.row_id)
     if not closed.rowcount:  # type: ignore[attr-defined]
-        row = session.get_one(LedgerRow, claim.row_id)
         raise StageLost(f"This work is not this run's any more: {row.state} ({row.note or 'taken by another run'}).")
+    record(session, "stage.done", audit.run(claim.run_id), row)
 
 
 def get_pipeline(session: Session, owner: Owner) -> Pipeline | None:
@@ -331,6 +353,7 @@ def expect_trigger(session: Session, settings: Settings, next_stage: Stage, arri
         row.player, row.coordinates, row.triggered_at = FOREIGN, arrived.record.coordinates, arrived.at
         row.state = "answered" if _triggered_since(session, next_stage, row) else "expected"
         session.add(row)
+        record(session, "stage.asked", audit.SENSOR, row)
 
 
 def _triggered_since(session: Session, stage: Stage, event: LedgerRow) -> bool:
@@ -375,6 +398,8 @@ def recheck_unknown(session: Session, settings: Settings, row: LedgerRow) -> Non
         row.number = newest.number if newest else None
     row.partition_key = datasets.partition_key_of(session, row.user_id, row.dataset_id) or row.partition_key
     row.state, row.note = first_state(session, row)
+    if row.state != "unknown":
+        record(session, "stage.asked", audit.SWEEP, row)
     if row.state == "expected":
         row.requested_at = NEVER_REQUESTED
         close_expected_trigger(session, Stage(row.stage), Owner(row.user_id, row.dataset_id, row.number))

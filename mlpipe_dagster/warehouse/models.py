@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import Conflict, UnknownThing
-from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse import audit, datasets
 from mlpipe_dagster.warehouse.listing import containing, page_of
+from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -97,6 +98,7 @@ def update_model(
         for name, value in changes.items():
             setattr(row, name, value)
         row.updated_at = clock.now()
+        _record(session, "model.updated", row, changed=sorted(changes))
     return row
 
 
@@ -107,6 +109,12 @@ def delete_model(warehouse: Warehouse, user_id: str, model_id: str, version: str
         names = [file.file_path for file in model_files(session, row)]
         session.execute(delete(ModelFileRow).where(ModelFileRow.model_row == row.id))
         session.delete(row)
+        _record(session, "model.deleted", row)
     for name in names:
         warehouse.objects.delete(name)
     return row
+
+
+def _record(session: Session, what: str, row: ModelRow, **detail: Any) -> None:
+    owner, actor = Owner(row.user_id, row.dataset_id or "", row.dataset_number), audit.person(row.user_id)
+    audit.record(session, what, actor, owner, model=row.model_id, model_version=row.version, **detail)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.vocabulary import Role, Stage
-from mlpipe_dagster.warehouse import answers, datasets, deadlines, decisions, failures, inbox, ledger, retries
+from mlpipe_dagster.warehouse import answers, audit, datasets, deadlines, decisions, failures, inbox, ledger, retries
 from mlpipe_dagster.warehouse.answers import OVERDUE
 from mlpipe_dagster.warehouse.ledger import CORE_PREFIX, UnknownForTooLong
 from mlpipe_dagster.warehouse.outbox import Owner
@@ -118,10 +118,12 @@ def _standing(row: LedgerRow) -> tuple[object, ...]:
 
 def _cancel(session: Session, row: LedgerRow) -> None:
     row.state, row.note = "cancelled", "its run was cancelled"
+    ledger.record(session, "stage.cancelled", audit.SWEEP, row)
     owner = Owner(row.user_id, row.dataset_id, row.number)
     pipeline = ledger.get_pipeline(session, owner)
     if pipeline and pipeline.status == "running" and row.continue_pipeline:
         pipeline.status = "cancelled"
+        audit.record(session, "pipeline.cancelled", audit.SWEEP, owner, run_id=row.run_id)
         notice = Notice(f"{row.dataset_id}: cancelled", f"The run of the stage {row.stage} was cancelled.", "warning")
         inbox.notify(session, owner, notice, f"cancelled:{row.id}")
 
@@ -146,6 +148,7 @@ def end_overdue(session: Session, warehouse: Warehouse) -> None:
         pipeline = ledger.get_pipeline(session, Owner(row.user_id, row.dataset_id, row.number))
         if pipeline and pipeline.status in ("failed", "cancelled"):
             row.state, row.note = "cancelled", f"the pipeline has {pipeline.status} before"
+            ledger.record(session, "stage.cancelled", audit.SWEEP, row)
             continue
         what = "sent no trigger" if row.stage.startswith(CORE_PREFIX) else "brought no result"
         stage = Stage(row.stage.removeprefix(CORE_PREFIX))
@@ -209,6 +212,7 @@ def take_over(session: Session, warehouse: Warehouse) -> int:
                 decisions.decide_in_place_of(session, warehouse, row)
             else:
                 row.state, row.note, row.player, row.requested_at = "expected", None, OURS, ledger.NEVER_REQUESTED
+            ledger.record(session, "stage.taken_over", audit.SWEEP, row)
             count += 1
     return count
 

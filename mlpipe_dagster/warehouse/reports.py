@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing
-from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse import audit, datasets
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow, TransformationReportRow, XaiReportRow
@@ -57,6 +57,7 @@ def store_transformation_report(
             row = TransformationReportRow(user_id=user_id, dataset_id=dataset_id, number=owner.number, created_at=now)
             session.add(row)
         row.report, row.updated_at = report, now
+        audit.record(session, "transformation_report.stored", audit.person(user_id), owner)
     return row
 
 
@@ -100,4 +101,6 @@ def delete_explanation(
     with warehouse.transaction() as session:
         row = explanation_of(session, user_id, dataset_id, model_id, report_type, level)
         session.delete(row)
+        owner, actor = Owner(user_id, dataset_id, row.number), audit.person(user_id)
+        audit.record(session, "xai_report.deleted", actor, owner, model=model_id, type=report_type, level=level)
     warehouse.objects.delete(row.file_path)

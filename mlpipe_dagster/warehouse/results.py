@@ -24,7 +24,18 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage, TaskKind, known_task, published_task
-from mlpipe_dagster.warehouse import answers, datasets, decisions, failures, former, ledger, models, outbox, reports
+from mlpipe_dagster.warehouse import (
+    answers,
+    audit,
+    datasets,
+    decisions,
+    failures,
+    former,
+    ledger,
+    models,
+    outbox,
+    reports,
+)
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.outbox import Owner, stable_id
@@ -193,6 +204,7 @@ def _store_bias_report(
         task_type=published_task(task),
     )
     _announce(session, warehouse, event, origin)
+    _record(session, "bias_report.stored", origin, Stage.BIAS, report=row.id)
     return row
 
 
@@ -201,6 +213,11 @@ def _has_transformation(session: Session, owner: Owner) -> bool:
         TransformationReportRow.user_id == owner.user_id, TransformationReportRow.dataset_id == owner.dataset_id
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def _record(session: Session, what: str, origin: Origin, stage: Stage, **detail: Any) -> None:
+    actor = audit.run(origin.run_id) if origin.claim else audit.service(stage.value)
+    audit.record(session, what, actor, origin.owner, cause=origin.context.causation_id, **detail)
 
 
 def _announce(session: Session, warehouse: Warehouse, event: Event, origin: Origin, part: str = "") -> None:
@@ -267,6 +284,7 @@ def _store_model(session: Session, warehouse: Warehouse, origin: Origin, model: 
     session.add_all(_file_row(row.id, file) for file in model.files)
     _answer_row(session, origin)
     _announce(session, warehouse, _model_event(row), origin)
+    _record(session, "model.stored", origin, Stage.AUTOML, model=row.model_id, model_version=row.version)
     return row
 
 
@@ -374,6 +392,7 @@ def _store_page(
     row.number, row.model_number = owner.number, model_number
     row.file_path, row.file_size, row.file_hash = page.file.name, page.file.size, page.file.digest
     row.foreign, row.run_id, row.updated_at = foreign, origin.run_id, now
+    _record(session, "xai_report.stored", origin, Stage.XAI, model=model_id, type=row.report_type, level=row.level)
     return row
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.settings import Settings
-from mlpipe_dagster.warehouse import failures
+from mlpipe_dagster.warehouse import audit, failures, ledger
+from mlpipe_dagster.warehouse.audit import SWEEP, Actor
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.schema import LedgerRow
 
@@ -26,7 +27,13 @@ def delay(failures_so_far: int, settings: Settings) -> timedelta:
 
 
 def try_later(
-    session: Session, settings: Settings, row: LedgerRow, error_type: str, reason: str, since: datetime | None = None
+    session: Session,
+    settings: Settings,
+    row: LedgerRow,
+    error_type: str,
+    reason: str,
+    since: datetime | None = None,
+    actor: Actor = SWEEP,
 ) -> bool:
     """Count a failed try; False when it was the last one and the row has ended for good.
 
@@ -39,11 +46,12 @@ def try_later(
             f"Tried {row.failures} times in vain, the last time: {reason}. "
             f"When that is mended, try again: mlpipe retry {row.partition_key}"
         )
-        failures.fail_row(session, settings, row, error_type, message, row.run_id)
+        failures.fail_row(session, settings, row, error_type, message, row.run_id, actor)
         return False
     now = clock.now()
     row.state, row.retry_at = "expected", min(since or now, now) + delay(row.failures, settings)
     row.note = f"{reason} (try {row.failures + 1} of {settings.max_attempts} from {row.retry_at:%H:%M:%S} UTC)"
+    ledger.record(session, "stage.retried", actor, row, error_type=error_type, failures=row.failures)
     return True
 
 
@@ -55,4 +63,4 @@ def put_back(session: Session, settings: Settings, claim: Claim, error_type: str
     row = session.get_one(LedgerRow, claim.row_id, with_for_update=True)
     if row.state != "taken" or row.run_id != claim.run_id:
         return False
-    return try_later(session, settings, row, error_type, reason)
+    return try_later(session, settings, row, error_type, reason, actor=audit.run(claim.run_id))

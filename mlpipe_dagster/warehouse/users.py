@@ -4,6 +4,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster.errors import UnknownThing
+from mlpipe_dagster.warehouse import audit
+from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import UserRow
 
 
@@ -19,6 +21,7 @@ def add_user(session: Session, user_id: str, username: str, email: str, full_nam
     row = UserRow(user_id=user_id, username=username, email=email, full_name=full_name)
     session.add(row)
     session.flush()
+    audit.record(session, "user.added", audit.person(user_id), Owner(user_id, ""))
     return row
 
 
@@ -45,6 +48,7 @@ def change_user(session: Session, user_id: str, changes: dict[str, str | None]) 
     for name, value in changes.items():
         setattr(row, name, value)
     session.flush()
+    audit.record(session, "user.changed", audit.person(user_id), Owner(user_id, ""), changed=sorted(changes))
     return row
 
 

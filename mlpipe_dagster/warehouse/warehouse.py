@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster.settings import Settings, settings
 from mlpipe_dagster.vocabulary import Role
+from mlpipe_dagster.warehouse import audit
 from mlpipe_dagster.warehouse.catalogue import Catalogue, open_catalogue
 from mlpipe_dagster.warehouse.objects import Objects, open_objects
 from mlpipe_dagster.warehouse.schema import RolePlayer
@@ -56,3 +57,4 @@ def set_player(session: Session, role: Role, player: str) -> None:
         row.player = player
     else:
         session.add(RolePlayer(role=role.value, player=player))
+    audit.record(session, "role.changed", audit.person(None), role=role.value, player=player)

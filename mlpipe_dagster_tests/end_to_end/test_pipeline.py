@@ -159,14 +159,15 @@ def test_dagster_shows_materializations_and_checks(platform: Outside, pipelines:
 def test_the_curl_line_of_the_readme(platform: Outside, tmp_path: Path) -> None:
     rows = "\n".join(f"{n},{n % 7},{'yes' if n % 7 > 3 else 'no'}" for n in range(200))
     (tmp_path / "dataset.csv").write_text(f"amount,days,target\n{rows}\n")
+    dataset_id = new_id("curl")
     done = subprocess.run(
         ["curl", "-sS", "-X", "POST", f"{platform.api}/datasets/upload", "-F", "file=@dataset.csv",
-         "-F", "user_id=user123", "-F", "dataset_id=test-dataset-1", "-F", "name=Test Dataset"],
+         "-F", "user_id=user123", "-F", f"dataset_id={dataset_id}", "-F", "name=Test Dataset"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     stored = json.loads(done.stdout)
     assert (stored["version"], stored["description"], stored["row_count"]) == ("v1", None, 200)
-    platform.wait(lambda: platform.records("bias-events", "test-dataset-1"), 120, "the bias report")
+    platform.wait(lambda: platform.records("bias-events", dataset_id), 120, "the bias report")
 
 
 WHEN = "2026-01-01T00:00:00.000000"
