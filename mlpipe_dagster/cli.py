@@ -21,6 +21,9 @@ MODULES = {
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",
+    "history": "audit",
+    "audit": "audit",
+    "sql": "sql",
     "doctor": "doctor",
 }
 """Where each command is; only the one that is called is imported."""

@@ -28,6 +28,7 @@ from mlpipe_dagster.api import (
     users,
     xai_reports,
 )
+from mlpipe_dagster.api import audit as audit_routes
 from mlpipe_dagster.api.description import describe
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.gate import Gate, confirm
@@ -57,6 +58,7 @@ ROUTERS = (
     live.router,
     roles.router,
     users.router,
+    audit_routes.router,
     plots.router,
     health.router,
     metrics.router,
