@@ -90,14 +90,14 @@ def shown(platform: Outside, asset: str, dataset_id: str) -> list[str]:
     return [labels.get("player", "ours") or "ours" for labels in entries]
 
 
-def test_the_programs_run_as_processes(running: Platform, table: Path) -> None:
+def test_the_programs_run_as_processes(running: Platform, table: Path, tmp_path: Path) -> None:
     """Before the staff joins their groups: five processes, from the upload to the explanations."""
     platform, everybody = running.outside, frozenset(ROLES)
     hand_over(platform, everybody)
     dataset_id = new_id("processes")
     with ExitStack() as stack:
         for program in ("agentic_core", "bias_detector", "automl_worker", "xai_worker"):
-            stack.enter_context(process(running, program))
+            stack.enter_context(process(running, program, tmp_path / f"{program}.log"))
         command = [sys.executable, "-m", f"{PROGRAMS}.uploader", str(table), "user123", dataset_id]
         environment = dict(wire_to(running).environment)
         said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
@@ -108,12 +108,16 @@ def test_the_programs_run_as_processes(running: Platform, table: Path) -> None:
 
 
 @contextmanager
-def process(running: Platform, program: str) -> Iterator[None]:
-    """A foreign program as a process, ended by Ctrl-C."""
+def process(running: Platform, program: str, log: Path) -> Iterator[None]:
+    """A foreign program as a process, ended by Ctrl-C; what it says is in the log."""
     command = [sys.executable, "-m", f"{PROGRAMS}.{program}"]
-    started = subprocess.Popen(command, env=dict(wire_to(running).environment), stderr=subprocess.DEVNULL)
+    with log.open("wb") as said:
+        started = subprocess.Popen(command, env=dict(wire_to(running).environment), stderr=said)
     try:
         yield
+    except AssertionError as error:
+        error.add_note(f"{program}: {log.read_text()[-2000:]}")
+        raise
     finally:
         started.send_signal(signal.SIGINT)
         assert started.wait(30) == 0

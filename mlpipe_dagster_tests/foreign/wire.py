@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -123,6 +124,7 @@ def run(subscriptions: Callable[[Wire], list[Subscription]]) -> None:
     """A program's main: until it is ended."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     wire = Wire(os.environ)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     try:
         asyncio.run(follow_all(wire, subscriptions(wire)))
     except KeyboardInterrupt:
