@@ -21,6 +21,7 @@ MODULES = {
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",
+    "users": "users",
     "history": "audit",
     "audit": "audit",
     "sql": "sql",

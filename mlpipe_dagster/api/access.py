@@ -118,6 +118,8 @@ ACCESS: Mapping[str, Need] = {
     "GET /users/username/{name}": READ.of(Owner.ROUTE),
     "GET /users/{user_id}": READ,
     "PUT /users/{user_id}": CHANGE,
+    "DELETE /users/{user_id}": CHANGE,
+    "GET /users/{user_id}/export": CHANGE,
     "GET /audit": READ.of(Owner.QUERY),
     "GET /audit/export": READ.of(Owner.QUERY),
     "GET /audit/chain": Need(frozenset({ADMIN, AUDITOR}), Owner.NOBODY),

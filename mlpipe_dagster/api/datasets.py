@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, File, Form, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
+from mlpipe_dagster.api import dagster_runs
 from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.downloads import stream_object
 from mlpipe_dagster.api.parameters import (
@@ -213,6 +214,7 @@ def change(
 def remove(user_id: Id, dataset_id: Id, warehouse: TheWarehouse, flusher: TheFlusher) -> DeletedDataset:
     """Remove all versions with all that was made of them; announced as `dataset.deleted`."""
     deleted = datasets.delete_dataset(warehouse, user_id, dataset_id)
+    dagster_runs.terminate(warehouse.settings.dagster_base, deleted.open_runs)
     flusher.nudge()
     return DeletedDataset(
         message=f"The dataset {dataset_id} of {user_id} is deleted.",
@@ -248,7 +250,8 @@ def remove_version(
     user_id: Id, dataset_id: Id, version: Id, warehouse: TheWarehouse, flusher: TheFlusher
 ) -> dict[str, str]:
     """Remove one version with all that was made of it."""
-    datasets.delete_dataset(warehouse, user_id, dataset_id, version)
+    deleted = datasets.delete_dataset(warehouse, user_id, dataset_id, version)
+    dagster_runs.terminate(warehouse.settings.dagster_base, deleted.open_runs)
     flusher.nudge()
     return {"message": f"Version {version} of the dataset {dataset_id} of {user_id} is deleted."}
 

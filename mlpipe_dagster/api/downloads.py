@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -20,12 +20,16 @@ def stream_object(objects: Objects, name: str, filename: str) -> StreamingRespon
     return StreamingResponse(chunks(objects.open(name)), media_type="application/octet-stream", headers=headers)
 
 
-def stream_zip(objects: Objects, files: Sequence[tuple[str, str]], filename: str) -> StreamingResponse:
-    """(file name, object name) pairs as one zip."""
+def stream_zip(
+    objects: Objects, files: Sequence[tuple[str, str]], filename: str, documents: Mapping[str, str] | None = None
+) -> StreamingResponse:
+    """(file name, object name) pairs as one zip, after documents that are at hand."""
     for _, name in files:
         objects.size(name)  # raises UnknownThing while an error can still be answered
     headers = {"Content-Disposition": disposition(filename)}
-    return StreamingResponse(_zip_chunks(objects, files), media_type="application/zip", headers=headers)
+    return StreamingResponse(
+        _zip_chunks(objects, files, documents or {}), media_type="application/zip", headers=headers
+    )
 
 
 def disposition(filename: str) -> str:
@@ -64,9 +68,12 @@ class _Sink(io.RawIOBase):
         return taken
 
 
-def _zip_chunks(objects: Objects, files: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+def _zip_chunks(objects: Objects, files: Iterable[tuple[str, str]], documents: Mapping[str, str]) -> Iterator[bytes]:
     sink = _Sink()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for filename, content in documents.items():
+            archive.writestr(_inner_name(filename), content)
+            yield sink.take()
         for filename, name in files:
             inner = zipfile.ZipInfo(_inner_name(filename))
             inner.compress_type = zipfile.ZIP_DEFLATED

@@ -186,7 +186,8 @@ def upload_folder(
                     stored.append(_stored_file(filename, name, path, primary))
                     warehouse.objects.put(name, path)
     except BaseException:
-        _forget(warehouse, stored)
+        for file in stored:
+            warehouse.objects.delete(file.name)
         raise
     return _recorded(warehouse, flusher, user_id, fields, stored)
 
@@ -202,19 +203,10 @@ def _recorded(
     warehouse: Warehouse, flusher: Flusher, user_id: str, fields: ModelFields, stored: Sequence[StoredFile]
 ) -> Model:
     """Record the files that are in the objects as a model and announce it; they are removed again if that fails."""
-    try:
-        row = results.receive_model(warehouse, user_id, fields.training_dataset, fields.model(*stored))
-    except BaseException:
-        _forget(warehouse, stored)
-        raise
+    row = results.receive_model(warehouse, user_id, fields.training_dataset, fields.model(*stored))
     flusher.nudge()
     with warehouse.reading() as session:
         return model_answer(session, row)
-
-
-def _forget(warehouse: Warehouse, stored: Sequence[StoredFile]) -> None:
-    for file in stored:
-        warehouse.objects.delete(file.name)
 
 
 @router.get("/search/{user_id}")

@@ -1,15 +1,19 @@
 """Routes of users' records. Passwords are taken, since older clients send one, and dropped: keys open this API."""
 
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, SecretStr, StringConstraints
 
 from mlpipe_dagster import clock
+from mlpipe_dagster.api import dagster_runs
 from mlpipe_dagster.api.access import TheCaller
-from mlpipe_dagster.api.parameters import PlainText, TheWarehouse
+from mlpipe_dagster.api.downloads import stream_zip
+from mlpipe_dagster.api.parameters import PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.events import Id
-from mlpipe_dagster.warehouse import users
+from mlpipe_dagster.warehouse import persons, users
 from mlpipe_dagster.warehouse.schema import UserRow
 from mlpipe_dagster.warehouse.users import Taken
 
@@ -55,6 +59,23 @@ class User(BaseModel):
     is_admin: bool
     created_at: str
     updated_at: str
+
+
+class Remainder(BaseModel):
+    """Something that an erasure does not reach, and why."""
+
+    what: str
+    why: str
+
+
+class Receipt(BaseModel):
+    """What an erasure has removed; `to_be_removed`: objects and runs that follow in the next moments."""
+
+    user_id: str
+    erased_at: str
+    erased: dict[str, int]
+    to_be_removed: int
+    remains: list[Remainder]
 
 
 def _answer(row: UserRow) -> User:
@@ -105,3 +126,29 @@ def change(user_id: Id, changes: UserChanges, warehouse: TheWarehouse) -> User:
             return _answer(users.change_user(session, user_id, changes.given()))
     except Taken as error:
         raise HTTPException(400, str(error)) from error
+
+
+@router.get("/{user_id}/export", response_class=StreamingResponse)
+def export(user_id: Id, warehouse: TheWarehouse) -> StreamingResponse:
+    """Everything that is kept of a person as a zip: what is stored as JSON, uploads, model files and pages as files."""
+    with warehouse.reading() as session:
+        found = persons.holdings(session, user_id)
+    documents = {
+        f"{name}.json": json.dumps(content, indent=1, ensure_ascii=False) for name, content in found.documents.items()
+    }
+    return stream_zip(warehouse.objects, found.files, f"{user_id}.zip", documents)
+
+
+@router.delete("/{user_id}")
+def erase(user_id: Id, warehouse: TheWarehouse, flusher: TheFlusher) -> Receipt:
+    """Erase a person everywhere: what is in flight is cancelled first; the receipt says what remains, and why."""
+    receipt = persons.erase(warehouse, user_id)
+    dagster_runs.terminate(warehouse.settings.dagster_base, receipt.open_runs)
+    flusher.nudge()
+    return Receipt(
+        user_id=user_id,
+        erased_at=clock.iso(receipt.erased_at),
+        erased=receipt.erased,
+        to_be_removed=receipt.to_be_removed,
+        remains=[Remainder(**one) for one in persons.REMAINS],
+    )

@@ -79,18 +79,10 @@ def upload(
         name = object_name("explanations", user_id, dataset_id, uuid.uuid4().hex, "page.html")
         stored = StoredFile(arrived.filename, name, arrived.size, arrived.digest, "text/html", is_primary=True)
         warehouse.objects.put(name, arrived.path)
-    row = _record(warehouse, user_id, dataset_id, model_id, NewExplanation(report_type, level, stored))
+    page = NewExplanation(report_type, level, stored)
+    row = results.receive_explanation(warehouse, user_id, dataset_id, model_id, page)
     flusher.nudge()
     return _answer(row)
-
-
-def _record(warehouse: Warehouse, user_id: str, dataset_id: str, model_id: str, page: NewExplanation) -> XaiReportRow:
-    """Record the page that is in the objects, or remove it if that fails; a page it replaces becomes history."""
-    try:
-        return results.receive_explanation(warehouse, user_id, dataset_id, model_id, page)
-    except BaseException:
-        warehouse.objects.delete(page.file.name)
-        raise
 
 
 @router.get("/{user_id}/{dataset_id}/{model_id}")

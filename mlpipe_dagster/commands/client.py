@@ -13,6 +13,7 @@ from mlpipe_dagster.settings import settings
 
 ANSWER_SECONDS = 30.0
 UPLOAD_SECONDS = 600.0
+CHUNK_BYTES = 1024 * 1024
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -53,6 +54,10 @@ class ApiClient:
         """The JSON answer to JSON. Raises as `_ask`."""
         return self._ask("POST", path, json=content, params=query)
 
+    def delete(self, *path: str) -> Any:
+        """The JSON answer. Raises as `_ask`."""
+        return self._ask("DELETE", path)
+
     def put(self, *path: str, content: Mapping[str, object]) -> Any:
         """The JSON answer to JSON. Raises as `_ask`."""
         return self._ask("PUT", path, json=content)
@@ -64,6 +69,20 @@ class ApiClient:
             files = {"file": (filename, content)}
             answer = self._ask("POST", ("datasets", "upload"), data=fields, files=files, timeout=UPLOAD_SECONDS)
         return dict(answer)
+
+    def download(self, *path: str, target: Path) -> int:
+        """The content at a path as a file, which is there whole or not at all; returns its bytes. Raises as `_ask`."""
+        part = target.with_name(f".{target.name}.part")
+        try:
+            with self._answer("GET", path, UPLOAD_SECONDS, stream=True) as answer, part.open("wb") as file:
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    file.write(chunk)
+            part.replace(target)
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return target.stat().st_size
 
     def page(self, link: str) -> tuple[int, str]:
         """Status and content type of a page, asked for as a browser would."""
@@ -83,6 +102,13 @@ class ApiClient:
         UserError
             The API refuses; the message is its own.
         """
+        answer = self._answer(method, path, timeout, **content)
+        try:
+            return answer.json()
+        except ValueError:
+            raise ApiUnreachable(f"What answers at {self.base} is not the mlpipe API. Set API_BASE to it.") from None
+
+    def _answer(self, method: str, path: tuple[str, ...], timeout: float, **content: Any) -> requests.Response:
         url = "/".join((self.base, *(quote(part, safe="") for part in path)))
         try:
             answer = self._session.request(method, url, timeout=timeout, **content)
@@ -90,10 +116,7 @@ class ApiClient:
             raise self._unreachable(error) from error
         if not answer.ok:
             raise UserError(_detail(answer))
-        try:
-            return answer.json()
-        except ValueError:
-            raise ApiUnreachable(f"What answers at {self.base} is not the mlpipe API. Set API_BASE to it.") from None
+        return answer
 
     def _unreachable(self, error: requests.RequestException) -> ApiUnreachable:
         if isinstance(error, requests.Timeout):

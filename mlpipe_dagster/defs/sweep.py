@@ -13,7 +13,7 @@ from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.topics import topic_ids
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import audit, outbox, reconcile
+from mlpipe_dagster.warehouse import audit, outbox, reconcile, removals
 from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunSeen, RunState, Wanted
 from mlpipe_dagster.warehouse.schema import LedgerRow
@@ -52,6 +52,7 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
     wanted = _rows_to_run(store, instance)
     notes += _mend_events(store, kafka)  # also what the rows that ended just now have to say
     audit.seal(store.catalogue)
+    _remove_what_is_deleted(store, instance)
     requests = [run_request(item.row, item.run_key) for item in wanted]
     return dg.SensorResult(
         run_requests=requests,
@@ -199,6 +200,24 @@ def _terminate_unwanted(store: Warehouse, instance: dg.DagsterInstance) -> Itera
                 instance.run_launcher.terminate(run.run_id)
             except dg.DagsterError as error:
                 yield f"run {run.run_id} cannot be ended: {error}"
+
+
+def _remove_what_is_deleted(store: Warehouse, instance: dg.DagsterInstance) -> None:
+    """Objects and runs that deletions left; a run that is still at work is ended first and removed in a later round."""
+    with store.reading() as session:
+        objects, runs = removals.objects_left(session), removals.runs_left(session)
+    removals.remove_objects(store, objects)
+    for removal in runs:
+        wanted = dg.RunsFilter(tags={ROW_TAG: removal.name})
+        if removal.kind == removals.RUN:
+            wanted = dg.RunsFilter(run_ids=[removal.name])
+        found = instance.get_runs(wanted)
+        for run in found:
+            if run.is_finished:
+                instance.delete_run(run.run_id)
+        if all(run.is_finished for run in found):
+            with store.transaction() as session:
+                removals.forget(session, removal)
 
 
 def _missing_materializations(store: Warehouse, instance: dg.DagsterInstance) -> list[dg.AssetMaterialization]:

@@ -16,7 +16,7 @@ from mlpipe_dagster.errors import Conflict, UnknownThing
 from mlpipe_dagster.events import Context, DatasetChanged, DatasetUploaded, UploadedDataset
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.warehouse import audit, former, outbox
+from mlpipe_dagster.warehouse import audit, former, outbox, removals
 from mlpipe_dagster.warehouse.listing import containing, of_version, page_of
 from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name, plot_name
 from mlpipe_dagster.warehouse.outbox import Owner
@@ -24,11 +24,13 @@ from mlpipe_dagster.warehouse.schema import (
     BiasReportRow,
     DatasetKey,
     DatasetVersion,
+    Decision,
     FormerResult,
     LedgerRow,
     ModelFileRow,
     ModelRow,
     Notification,
+    OutboxRow,
     Pipeline,
     Question,
     TransformationReportRow,
@@ -65,20 +67,16 @@ def store_upload(warehouse: Warehouse, upload: Upload) -> DatasetVersion:
     upload_id = uuid.uuid4().hex
     path = object_name("datasets", upload.user_id, upload.dataset_id, upload_id, upload.filename)
     warehouse.objects.put(path, upload.file)
-    try:
-        with warehouse.transaction() as session:
-            version = _add_version(session, upload, path)
-            supersede_older(session, version)
-            session.add(Pipeline(user_id=version.user_id, dataset_id=version.dataset_id, number=version.number))
-            event = uploaded_event(version)
-            ce_id = outbox.emit(session, warehouse.settings, event, _context(version), owner_of(version))
-            audit.record(
-                session, "dataset.uploaded", audit.person(version.user_id), owner_of(version), cause=ce_id,
-                file_type=version.file_type, file_size=version.file_size, file_hash=version.file_hash,
-            )  # fmt: skip
-    except BaseException:
-        warehouse.objects.delete(path)
-        raise
+    with warehouse.storing([path]) as session:
+        version = _add_version(session, upload, path)
+        supersede_older(session, version)
+        session.add(Pipeline(user_id=version.user_id, dataset_id=version.dataset_id, number=version.number))
+        event = uploaded_event(version)
+        ce_id = outbox.emit(session, warehouse.settings, event, _context(version), owner_of(version))
+        audit.record(
+            session, "dataset.uploaded", audit.person(version.user_id), owner_of(version), cause=ce_id,
+            file_type=version.file_type, file_size=version.file_size, file_hash=version.file_hash,
+        )  # fmt: skip
     return version
 
 
@@ -305,7 +303,8 @@ class Deleted:
     versions: int
     files: int
     files_failed: int
-    run_ids: tuple[str, ...]
+    open_runs: tuple[str, ...]
+    """Runs that were at work: to be ended."""
 
 
 def delete_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, version: str | None = None) -> Deleted:
@@ -314,16 +313,23 @@ def delete_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, version:
         chosen = get_version(session, user_id, dataset_id, version)
         versions = [chosen] if version else list_versions(session, user_id, dataset_id)
         _announce_change(session, warehouse.settings, "dataset.deleted", chosen, {})
-        files, runs = [], []
+        files, plots, rows, at_work = [], [], [], []
         for one in versions:
+            at_work += _runs_at_work(session, one)
             files += _delete_records(session, one)
-            runs += _close_ledger(session, one)
-            audit.record(session, "dataset.deleted", audit.person(user_id), owner_of(one), runs=len(runs))
-    removed = [warehouse.objects.delete(name) for name in files]
-    for one in versions:
-        for asset in PLOTTED_ASSETS:  # not every version has each plot: not counted
-            warehouse.objects.delete(plot_name(asset, one.user_id, one.dataset_id, one.version))
-    return Deleted(len(versions), sum(removed), len(removed) - sum(removed), tuple(runs))
+            plots += [plot_name(asset, one.user_id, one.dataset_id, one.version) for asset in PLOTTED_ASSETS]
+            rows += _close_ledger(session, one)
+            audit.record(session, "dataset.deleted", audit.person(user_id), owner_of(one))
+        removals.note_objects(session, files + plots)
+        removals.note_runs(session, rows)
+    removed = removals.remove_objects(warehouse, files)
+    removals.remove_objects(warehouse, plots)  # not every version has each: not counted
+    return Deleted(len(versions), removed, len(files) - removed, tuple(at_work))
+
+
+def _runs_at_work(session: Session, version: DatasetVersion) -> list[str]:
+    taken = (*of_version(LedgerRow, version), LedgerRow.state == "taken", LedgerRow.run_id.is_not(None))
+    return [run_id for run_id in session.scalars(select(LedgerRow.run_id).where(*taken)) if run_id]
 
 
 def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
@@ -345,18 +351,21 @@ def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
     files += former.files_of(session, version.user_id, version.dataset_id, version.number)
     for row in (XaiReportRow, BiasReportRow, TransformationReportRow, FormerResult, Pipeline, Question, Notification):
         session.execute(delete(row).where(*of_version(row, version)))
+    session.execute(update(Decision).where(*of_version(Decision, version)).values(detail=""))
+    about = OutboxRow.event_type != "dataset.deleted"
+    session.execute(delete(OutboxRow).where(*of_version(OutboxRow, version), about))
     session.delete(version)
     return files
 
 
-def _close_ledger(session: Session, version: DatasetVersion) -> list[str]:
-    rows = session.scalars(select(LedgerRow).where(*of_version(LedgerRow, version)))
-    runs = []
+def _close_ledger(session: Session, version: DatasetVersion) -> list[LedgerRow]:
+    """The rows stay, empty: a cause that is delivered again must be known again."""
+    rows = list(session.scalars(select(LedgerRow).where(*of_version(LedgerRow, version))))
     for row in rows:
-        runs += [row.run_id] if row.run_id else []
+        row.payload = {}
         if row.state in (*OPEN_STATES, "superseded"):  # a late foreign result must not be given to what is gone
             row.state, row.note = "cancelled", "the dataset was deleted"
-    return runs
+    return rows
 
 
 def find_key(session: Session, dataset_id: str, user_id: str | None = None) -> DatasetKey:

@@ -3,7 +3,7 @@
 Models and datasets need none of this: they have versions of their own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +68,15 @@ def get_former(session: Session, user_id: str, dataset_id: str, entry: int) -> F
 
 def files_of(session: Session, user_id: str, dataset_id: str, number: int) -> list[str]:
     """Objects that only the history names."""
-    rows = list_former(session, Owner(user_id, dataset_id, number))
+    return _files(list_former(session, Owner(user_id, dataset_id, number)))
+
+
+def files_of_user(session: Session, user_id: str) -> list[str]:
+    """The same of all that a person has."""
+    return _files(session.scalars(select(FormerResult).where(FormerResult.user_id == user_id)))
+
+
+def _files(rows: Iterable[FormerResult]) -> list[str]:
     return [row.about["file_path"] for row in rows if "file_path" in row.about]
 
 

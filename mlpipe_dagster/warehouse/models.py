@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import Conflict, UnknownThing
-from mlpipe_dagster.warehouse import audit, datasets
+from mlpipe_dagster.warehouse import audit, datasets, removals
 from mlpipe_dagster.warehouse.listing import containing, page_of
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
@@ -110,8 +110,8 @@ def delete_model(warehouse: Warehouse, user_id: str, model_id: str, version: str
         session.execute(delete(ModelFileRow).where(ModelFileRow.model_row == row.id))
         session.delete(row)
         _record(session, "model.deleted", row)
-    for name in names:
-        warehouse.objects.delete(name)
+        removals.note_objects(session, names)
+    removals.remove_objects(warehouse, names)
     return row
 
 

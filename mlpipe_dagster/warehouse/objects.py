@@ -73,6 +73,9 @@ class Objects(Protocol):
     def delete(self, name: str) -> bool:
         """Remove it; False when there was none."""
 
+    def names(self, folder: str) -> Iterator[str]:
+        """All that is stored below `folder`, the first parts of a name."""
+
     def check(self) -> None:
         """Write, read and remove a small object; raises when any of it fails."""
 
@@ -145,6 +148,11 @@ class FolderObjects:
                 folder.rmdir()
         return True
 
+    def names(self, folder: str) -> Iterator[str]:
+        root = self.folder.resolve()
+        found = (path for path in self._path(folder).rglob("*") if path.is_file())
+        return (path.relative_to(root).as_posix() for path in found)
+
     def check(self) -> None:
         _write_and_read(self)
 
@@ -200,6 +208,13 @@ class S3Objects:
         with _plain_errors(self.bucket, name):
             self.client.delete_object(**self._at(name))
         return True
+
+    def names(self, folder: str) -> Iterator[str]:
+        below = self._at(f"{folder}/")
+        with _plain_errors(self.bucket, folder):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=below["Key"]):
+                for found in page.get("Contents", ()):
+                    yield found["Key"].removeprefix(f"{self.prefix}/" if self.prefix else "")
 
     def check(self) -> None:
         _write_and_read(self)

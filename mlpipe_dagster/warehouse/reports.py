@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing
-from mlpipe_dagster.warehouse import audit, datasets
+from mlpipe_dagster.warehouse import audit, datasets, removals
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow, TransformationReportRow, XaiReportRow
@@ -103,4 +103,5 @@ def delete_explanation(
         session.delete(row)
         owner, actor = Owner(user_id, dataset_id, row.number), audit.person(user_id)
         audit.record(session, "xai_report.deleted", actor, owner, model=model_id, type=report_type, level=level)
-    warehouse.objects.delete(row.file_path)
+        removals.note_objects(session, [row.file_path])
+    removals.remove_objects(warehouse, [row.file_path])

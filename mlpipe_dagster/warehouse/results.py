@@ -115,7 +115,7 @@ def save_dataset(
 ) -> DatasetVersion:
     """Store the table that was read, and in the same transaction what the agentic core makes of it."""
     name = _put_table(warehouse, claim.owner, parquet)
-    with warehouse.transaction() as session:
+    with warehouse.storing([name]) as session:
         ledger.close(session, claim)
         version = datasets.store_profile(session, version_id, name, profile)
         decisions.decide_upload(session, warehouse, claim, version, datasets.uploaded_event(version))
@@ -125,7 +125,7 @@ def save_dataset(
 def ensure_table(warehouse: Warehouse, version: DatasetVersion, parquet: Path, profile: Profile) -> DatasetVersion:
     """Store the table of a version whose dataset stage has not run yet (a later stage built it)."""
     name = _put_table(warehouse, datasets.owner_of(version), parquet)
-    with warehouse.transaction() as session:
+    with warehouse.storing([name]) as session:
         return datasets.store_profile(session, version.id, name, profile)
 
 
@@ -231,14 +231,14 @@ def _announce(session: Session, warehouse: Warehouse, event: Event, origin: Orig
 
 def save_model(warehouse: Warehouse, claim: Claim, model: NewModel, task: TaskKind) -> ModelRow:
     """Store our model as a new version and announce it."""
-    with warehouse.transaction() as session:
+    with warehouse.storing(file.name for file in model.files) as session:
         ledger.close(session, claim)
         return _store_model(session, warehouse, Origin(claim.owner, claim.context(task), claim, claim.run_id), model)
 
 
 def receive_model(warehouse: Warehouse, user_id: str, dataset_id: str | None, model: NewModel) -> ModelRow:
     """Store a foreign model as a new version and announce it; its dataset may be unknown to us."""
-    with warehouse.transaction() as session:
+    with warehouse.storing(file.name for file in model.files) as session:
         known = dataset_id is not None and datasets.latest(session, user_id, dataset_id) is not None
         if dataset_id is not None and known:
             origin = _foreign_origin(session, Stage.AUTOML, user_id, dataset_id)
@@ -324,7 +324,7 @@ def save_explanations(
     warehouse: Warehouse, claim: Claim, model: ModelRow, pages: Sequence[NewExplanation], level: Level
 ) -> list[XaiReportRow]:
     """Store our pages; the two at the trigger's level are announced. That ends the pipeline."""
-    with warehouse.transaction() as session:
+    with warehouse.storing(page.file.name for page in pages) as session:
         ledger.close(session, claim)
         origin = Origin(claim.owner, claim.context(), claim, claim.run_id)
         rows = [_store_page(session, origin, model.model_id, model.number, page) for page in pages]
@@ -345,7 +345,7 @@ def save_data_explanation_alone(
     refusal: UserError,
 ) -> None:
     """Store and announce what was said of the data; row and pipeline end as failed, for the model was refused."""
-    with warehouse.transaction() as session:
+    with warehouse.storing(page.file.name for page in pages) as session:
         ledger.close(session, claim)
         origin = Origin(claim.owner, claim.context(), claim, claim.run_id)
         for page in pages:
@@ -360,7 +360,7 @@ def receive_explanation(
     warehouse: Warehouse, user_id: str, dataset_id: str, model_id: str, page: NewExplanation
 ) -> XaiReportRow:
     """Store a foreign page and announce it; the pipeline ends when both types at its level are there."""
-    with warehouse.transaction() as session:
+    with warehouse.storing([page.file.name]) as session:
         asked = {"model_id": model_id, "level": page.level.value}
         origin = _foreign_origin(session, Stage.XAI, user_id, dataset_id, **asked)
         newest = models.get_model(session, user_id, model_id)

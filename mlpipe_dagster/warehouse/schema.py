@@ -329,6 +329,17 @@ class FormerResult(Row):
     replaced_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class Removal(Row):
+    """Something outside the catalogue that a deletion has made nobody's and that is still there."""
+
+    __tablename__ = "removals"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """object (its name), run (its id), work (the id of the ledger row whose runs are meant)."""
+    name: Mapped[str] = mapped_column(index=True)
+    noted_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
 class Question(Row):
     """A decision that is a person's. It waits without a run and without a limit."""
 

@@ -1,6 +1,7 @@
 """What every part of the warehouse works with: the catalogue, the objects and the settings, opened together."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from mlpipe_dagster.warehouse.catalogue import Catalogue, open_catalogue
 from mlpipe_dagster.warehouse.objects import Objects, open_objects
 from mlpipe_dagster.warehouse.schema import RolePlayer
 
+log = logging.getLogger(__name__)
 OURS, FOREIGN = "ours", "foreign"
 
 
@@ -30,6 +32,24 @@ class Warehouse:
         """A short write that commits as a whole."""
         with self.catalogue.transaction() as session:
             yield session
+
+    @contextmanager
+    def storing(self, names: Iterable[str]) -> Iterator[Session]:
+        """A transaction that records these objects; where it comes to nothing they are removed again."""
+        with self.transaction() as session:
+            try:
+                yield session
+                session.flush()
+            except BaseException:  # a failing commit is another matter: nobody knows whether it was one
+                for name in names:
+                    self._remove(name)
+                raise
+
+    def _remove(self, name: str) -> None:
+        try:
+            self.objects.delete(name)
+        except OSError as error:
+            log.warning("%s is left behind: %s", name, error)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

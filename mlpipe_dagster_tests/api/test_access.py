@@ -91,6 +91,8 @@ LET_IN = {
     "GET /users/username/{name}": READ,
     "GET /users/{user_id}": READ,
     "PUT /users/{user_id}": OWN,
+    "DELETE /users/{user_id}": OWN,
+    "GET /users/{user_id}/export": "ann admin",
     "GET /audit": READ,
     "GET /audit/export": READ,
     "GET /audit/chain": "auditor admin",

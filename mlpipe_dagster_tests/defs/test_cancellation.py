@@ -13,7 +13,7 @@ import pytest
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import interventions, pipelines
+from mlpipe_dagster.warehouse import datasets, interventions, pipelines, removals
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster_tests.defs import troubled_stages
 from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger, records
@@ -133,3 +133,45 @@ def test_runs_on_their_way_are_ended_and_a_persons_new_one_is_not(
     monkeypatch.setattr(flow.instance.run_launcher, "terminate", ended.append)
     flow.tick("sweep")
     assert ended == [waiting.run_id] and again.run_id not in ended
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_a_dataset_deleted_in_flight_leaves_no_run_and_no_object(
+    quick_flow: Flow, small_table: Path, version: str | None
+) -> None:
+    flow = quick_flow
+    request = ask_for(flow, small_table, Stage.AUTOML)
+    assert flow.instance.get_runs_count() > 0
+    datasets.delete_dataset(flow.warehouse, "ada", "small", version)
+    late = flow.run(request)
+    assert late.success and not late.get_asset_materialization_events()
+    flow.turn()
+    assert flow.instance.get_runs_count() == 0
+    folder = flow.warehouse.settings.home / "objects"
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    flow.turn()
+    assert flow.instance.get_runs_count() == 0
+    with flow.warehouse.reading() as session:
+        assert removals.count_left(session) == 0
+
+
+def test_a_run_at_work_is_ended_before_it_is_removed(
+    troubled_flow: Flow, small_table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = troubled_flow
+    ended: list[str] = []
+    monkeypatch.setattr(type(flow.instance.run_launcher), "terminate", lambda _, run_id: ended.append(run_id))
+
+    def deleted_meanwhile() -> None:
+        datasets.delete_dataset(flow.warehouse, "ada", "small")
+        flow.tick("sweep")
+        (left,) = flow.instance.get_runs()
+        assert (left.status, [left.run_id]) == (dg.DagsterRunStatus.STARTED, ended)
+
+    troubled_stages.ON_THE_WAY.append(deleted_meanwhile)
+    flow.upload(small_table, "small")
+    flow.tick("dataset_events")
+    flow.tick("bias_trigger_events")
+    assert ended and flow.runs[-1].success
+    flow.tick("sweep")
+    assert flow.instance.get_runs_count() == 0

@@ -7,9 +7,9 @@ from sqlalchemy.exc import StatementError
 
 from mlpipe_dagster.errors import Conflict, StageLost, UnknownThing
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import datasets, ledger, results
-from mlpipe_dagster.warehouse.objects import plot_name
-from mlpipe_dagster.warehouse.schema import LedgerRow, Pipeline, Question
+from mlpipe_dagster.warehouse import datasets, ledger, removals, results
+from mlpipe_dagster.warehouse.objects import FolderObjects, ObjectsUnavailable, plot_name
+from mlpipe_dagster.warehouse.schema import Decision, LedgerRow, Pipeline, Question
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.warehouse import scenes
 
@@ -93,11 +93,18 @@ def test_deleting_removes_what_was_made_and_cancels_open_work(warehouse: Warehou
     warehouse.objects.put(plot_name("dataset", "ann", "loans", "v1"), svg)
     deleted = datasets.delete_dataset(warehouse, "ann", "loans")
     assert (deleted.versions, deleted.files, deleted.files_failed) == (1, 2, 0)
-    assert set(deleted.run_ids) == {f"run-{version.id}", "run-bias"}
+    assert deleted.open_runs == ("run-bias",)
     assert files_below(home / "objects") == []
     with warehouse.reading() as session:
         row = ledger.find(session, "bias", "t1")
-        assert row is not None and row.state == "cancelled"
+        assert row is not None and (row.state, row.payload) == ("cancelled", {})
+        assert {left.name for left in removals.runs_left(session) if left.kind == removals.RUN} == {
+            f"run-{version.id}",
+            "run-bias",
+        }
+        assert removals.objects_left(session) == []
+        assert {decision.detail for decision in session.query(Decision)} == {""}
+    assert {row.event_type for row in scenes.outbox_rows(warehouse)} == {"dataset.deleted"}
     event = scenes.value_of(scenes.outbox_rows(warehouse, "dataset.deleted")[0])
     assert (event["dataset_id"], event["version"]) == ("loans", "v1")
 
@@ -107,6 +114,38 @@ def test_a_missing_file_is_counted_when_deleting(warehouse: Warehouse, tmp_path:
     warehouse.objects.delete(version.file_path)
     deleted = datasets.delete_dataset(warehouse, "ann", "loans")
     assert (deleted.files, deleted.files_failed) == (0, 1)
+
+
+def test_what_an_unreachable_store_keeps_is_removed_later(
+    warehouse: Warehouse, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = scenes.upload(warehouse, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderObjects, "delete", unreachable)
+        deleted = datasets.delete_dataset(warehouse, "ann", "loans")
+        assert (deleted.versions, deleted.files, deleted.files_failed) == (1, 0, 1)
+    with warehouse.reading() as session:
+        left = removals.objects_left(session)
+    assert version.file_path in left and files_below(home / "objects") != []
+    removals.remove_objects(warehouse, left)
+    assert files_below(home / "objects") == []
+    with warehouse.reading() as session:
+        assert removals.count_left(session) == 0
+
+
+def unreachable(self: FolderObjects, name: str) -> bool:
+    raise ObjectsUnavailable(f"no answer about {name}")
+
+
+def test_a_run_that_lost_its_dataset_leaves_no_table_behind(warehouse: Warehouse, tmp_path: Path, home: Path) -> None:
+    version = scenes.upload(warehouse, tmp_path)
+    claim = scenes.claim(warehouse, Stage.DATASET, scenes.upload_event(warehouse, version))
+    datasets.delete_dataset(warehouse, "ann", "loans")
+    parquet = tmp_path / "table.parquet"
+    parquet.write_bytes(b"PAR1")
+    with pytest.raises(StageLost, match="the dataset was deleted"):
+        results.save_dataset(warehouse, claim, version.id, parquet, scenes.profile())
+    assert files_below(home / "objects") == []
 
 
 def test_a_superseded_row_of_a_deleted_version_gets_no_foreign_result(warehouse: Warehouse, tmp_path: Path) -> None:

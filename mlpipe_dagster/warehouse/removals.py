@@ -1,0 +1,67 @@
+"""What a deletion leaves outside the catalogue, objects and runs: noted in its transaction, removed after it.
+
+Whoever deletes removes the objects at once; what a crash or an unreachable store left, and the runs, are the sweep's.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from mlpipe_dagster.warehouse.objects import ObjectsUnavailable
+from mlpipe_dagster.warehouse.schema import LedgerRow, Removal
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+OBJECT, RUN, WORK = "object", "run", "work"
+AT_ONCE = 200
+
+
+def note_objects(session: Session, names: Iterable[str]) -> None:
+    """These objects are nobody's any more."""
+    session.add_all(Removal(kind=OBJECT, name=name) for name in names)
+
+
+def note_runs(session: Session, rows: Iterable[LedgerRow]) -> None:
+    """Nobody may read any more what the runs of these rows have logged: the one that took a row, and all before it."""
+    for row in rows:
+        session.add(Removal(kind=WORK, name=str(row.id)))
+        if row.run_id:
+            session.add(Removal(kind=RUN, name=row.run_id))
+
+
+def remove_objects(warehouse: Warehouse, names: Iterable[str]) -> int:
+    """Remove noted objects; returns how many there were. What cannot be removed now stays noted."""
+    removed = 0
+    for name in names:
+        try:
+            removed += warehouse.objects.delete(name)
+        except (ObjectsUnavailable, OSError) as error:
+            log.warning("%s is removed later: %s", name, error)
+            continue
+        with warehouse.transaction() as session:
+            session.execute(delete(Removal).where(Removal.kind == OBJECT, Removal.name == name))
+    return removed
+
+
+def objects_left(session: Session) -> list[str]:
+    """Objects that are still to be removed, the longest waiting first."""
+    query = select(Removal.name).where(Removal.kind == OBJECT)
+    return list(session.scalars(query.order_by(Removal.id).limit(AT_ONCE)))
+
+
+def runs_left(session: Session) -> list[Removal]:
+    """Runs, and rows whose runs, are still to be removed, the longest waiting first."""
+    query = select(Removal).where(Removal.kind.in_((RUN, WORK)))
+    return list(session.scalars(query.order_by(Removal.id).limit(AT_ONCE)))
+
+
+def forget(session: Session, removal: Removal) -> None:
+    """It is gone."""
+    session.execute(delete(Removal).where(Removal.id == removal.id))
+
+
+def count_left(session: Session) -> int:
+    """How much is still to be removed."""
+    return session.scalar(select(func.count()).select_from(Removal)) or 0
