@@ -7,6 +7,7 @@
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
+#   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
 #   make docs           docs/configuration.md from the settings, docs/asyncapi.json from the contracts
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
@@ -74,9 +75,12 @@ define compile
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
 endef
 
-.PHONY: bench-latency bench-growth
+.PHONY: bench-latency bench-growth bench-ingest
 bench-latency: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.latency.run $(ARGS)
+
+bench-ingest: .venv/.development
+	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.ingest $(ARGS)
 
 bench-growth: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.growth $(ARGS)

@@ -23,6 +23,7 @@ from mlpipe_dagster.api import (
     pages,
     pipelines,
     plots,
+    receiving,
     roles,
     transformation_reports,
     users,
@@ -90,6 +91,7 @@ def create_app() -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    receiving.remove_abandoned()
     warehouse = await run_in_threadpool(open_warehouse)
     connection = Connection.from_settings()
     publisher, watch = Publisher(connection), LogWatch(connection)

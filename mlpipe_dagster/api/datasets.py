@@ -27,7 +27,7 @@ from mlpipe_dagster.api.parameters import (
     split_list,
 )
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields, check_pipeline_choices
-from mlpipe_dagster.api.receiving import received
+from mlpipe_dagster.api.receiving import form_route, received
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.warehouse import datasets
@@ -35,7 +35,7 @@ from mlpipe_dagster.warehouse.datasets import Upload, dataset_object
 from mlpipe_dagster.warehouse.schema import DatasetVersion
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=form_route("md5"))
 
 
 class Dataset(BaseModel):
@@ -148,25 +148,26 @@ def store(
 ) -> DatasetVersion:
     """Receive, look into and store an upload; raises UserError for choices that are not understood, and TooLarge."""
     metadata = choices.custom_metadata(warehouse.settings.time_budget_unit)
-    with received(file, warehouse.settings.max_upload_bytes, "md5") as arrived:
-        seen = inspector.inspect(arrived.path, arrived.filename)
-        arrived_upload = Upload(
-            user_id=user_id,
-            dataset_id=fields.dataset_id,
-            name=fields.name,
-            filename=arrived.filename,
-            file=arrived.path,
-            file_type=seen.file_type,
-            file_size=arrived.size,
-            file_hash=arrived.digest,
-            description=fields.description,
-            tags=split_list(fields.tags),
-            custom_metadata=metadata,
-            columns=seen.columns,
-            row_count=seen.row_count,
-            data_types=seen.data_types,
-        )
-        return datasets.store_upload(warehouse, arrived_upload)
+    arrived = received(file, warehouse.settings.max_upload_bytes)
+    seen = inspector.inspect(arrived.path, arrived.filename)
+    arrived_upload = Upload(
+        user_id=user_id,
+        dataset_id=fields.dataset_id,
+        name=fields.name,
+        filename=arrived.filename,
+        file=arrived.path,
+        given=True,
+        file_type=seen.file_type,
+        file_size=arrived.size,
+        file_hash=arrived.digest,
+        description=fields.description,
+        tags=split_list(fields.tags),
+        custom_metadata=metadata,
+        columns=seen.columns,
+        row_count=seen.row_count,
+        data_types=seen.data_types,
+    )
+    return datasets.store_upload(warehouse, arrived_upload)
 
 
 @router.get("/search/{user_id}", response_model=list[Dataset])

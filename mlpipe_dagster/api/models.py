@@ -33,7 +33,7 @@ from mlpipe_dagster.api.parameters import (
     any_case,
     split_list,
 )
-from mlpipe_dagster.api.receiving import received
+from mlpipe_dagster.api.receiving import form_route, received
 from mlpipe_dagster.api.unpacking import opened, planned, unpacked
 from mlpipe_dagster.errors import TaskError, UnknownThing
 from mlpipe_dagster.events import Id
@@ -44,7 +44,7 @@ from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.results import NewModel, StoredFile
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-router = APIRouter(prefix="/ai-models", tags=["models"])
+router = APIRouter(prefix="/ai-models", tags=["models"], route_class=form_route("sha256"))
 
 
 def _plain_task(value: object) -> object:
@@ -148,18 +148,18 @@ def upload(
     flusher: TheFlusher,
 ) -> Model:
     """Store a model that another worker trained as a new version, and announce it."""
-    with received(file, warehouse.settings.max_upload_bytes, "sha256") as arrived:
-        name = object_name("models", user_id, fields.model_id, uuid.uuid4().hex, arrived.filename)
-        stored = StoredFile(
-            filename=arrived.filename,
-            name=name,
-            size=arrived.size,
-            digest=arrived.digest,
-            content_type=arrived.content_type,
-            is_primary=fields.is_primary,
-            description=None,
-        )
-        warehouse.objects.put(name, arrived.path)
+    arrived = received(file, warehouse.settings.max_upload_bytes)
+    name = object_name("models", user_id, fields.model_id, uuid.uuid4().hex, arrived.filename)
+    stored = StoredFile(
+        filename=arrived.filename,
+        name=name,
+        size=arrived.size,
+        digest=arrived.digest,
+        content_type=arrived.content_type,
+        is_primary=fields.is_primary,
+        description=None,
+    )
+    warehouse.objects.put(name, arrived.path, given=True)
     return _recorded(warehouse, flusher, user_id, fields, [stored])
 
 
@@ -176,7 +176,7 @@ def upload_folder(
     limit = warehouse.settings.max_upload_bytes
     stored: list[StoredFile] = []
     try:
-        with received(zip_file, limit, "sha256") as arrived, opened(arrived.path) as archive:
+        with opened(received(zip_file, limit).path) as archive:
             plan = planned(archive, preserve_structure, limit)
             folder = object_name("models", user_id, fields.model_id, uuid.uuid4().hex)
             for number, (filename, entry) in enumerate(plan.items()):

@@ -14,6 +14,7 @@ from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.datasets import Choices, Fields, UploadedFile, store
 from mlpipe_dagster.api.error_answers import STATUS_OF
 from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheInspector, TheWarehouse
+from mlpipe_dagster.api.receiving import form_route
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import Id
@@ -21,7 +22,7 @@ from mlpipe_dagster.vocabulary import PIPELINE_STATUSES, PipelineStatus
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=form_route("md5"))
 RADIO_CHOICES = 6
 """Up to so many choices are shown at once; more of them are a list to choose from."""
 

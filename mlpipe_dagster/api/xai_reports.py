@@ -15,7 +15,7 @@ from mlpipe_dagster.api.bias_reports import REPORT_POLICY
 from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.downloads import chunks
 from mlpipe_dagster.api.parameters import AnyCaseLevel, TheFlusher, TheWarehouse
-from mlpipe_dagster.api.receiving import received
+from mlpipe_dagster.api.receiving import form_route, received
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import ReportType
 from mlpipe_dagster.warehouse import reports, results
@@ -24,7 +24,7 @@ from mlpipe_dagster.warehouse.results import NewExplanation, StoredFile
 from mlpipe_dagster.warehouse.schema import XaiReportRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-router = APIRouter(prefix="/xai-reports", tags=["explanations"])
+router = APIRouter(prefix="/xai-reports", tags=["explanations"], route_class=form_route("sha256"))
 FOREIGN_POLICY = "sandbox; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"
 ONE = "/{user_id}/{dataset_id}/{model_id}/{report_type}/{level}"
 
@@ -75,10 +75,10 @@ def upload(
     """Store or replace another worker's page and announce it."""
     if not (file.filename or "").lower().endswith(".html"):
         raise HTTPException(400, "An explanation is one HTML page: the file name must end with .html.")
-    with received(file, warehouse.settings.max_upload_bytes, "sha256") as arrived:
-        name = object_name("explanations", user_id, dataset_id, uuid.uuid4().hex, "page.html")
-        stored = StoredFile(arrived.filename, name, arrived.size, arrived.digest, "text/html", is_primary=True)
-        warehouse.objects.put(name, arrived.path)
+    arrived = received(file, warehouse.settings.max_upload_bytes)
+    name = object_name("explanations", user_id, dataset_id, uuid.uuid4().hex, "page.html")
+    stored = StoredFile(arrived.filename, name, arrived.size, arrived.digest, "text/html", is_primary=True)
+    warehouse.objects.put(name, arrived.path, given=True)
     page = NewExplanation(report_type, level, stored)
     row = results.receive_explanation(warehouse, user_id, dataset_id, model_id, page)
     flusher.nudge()

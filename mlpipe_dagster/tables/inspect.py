@@ -7,6 +7,7 @@ word. pandas is not imported: the API process lives here.
 
 import json
 import re
+import resource
 import selectors
 import sys
 import tempfile
@@ -25,8 +26,8 @@ from mlpipe_dagster.tables.sniff import TableFormat, sniff
 from mlpipe_dagster.tables.text import chunks
 
 SAMPLE_BYTES = 4 << 20
-COUNTED_BYTES = 512 << 20
-"""Text files larger than this (unpacked) are not counted."""
+MEMORY_BYTES = 4 << 30
+"""Of the process that looks into uploads; one that needs more ends, and nothing is known of its file."""
 WHOLE_JSON_BYTES = 64 << 20
 """JSON arrays larger than this are not looked into: they cannot be read in part."""
 
@@ -70,16 +71,13 @@ def _count_rows(path: Path, form: TableFormat, table: OpenedTable, connection: d
     if form.file_type == "xlsx" or form.encoding not in LINE_ENCODINGS:
         return None
     lines = _count_lines(path, quotes=form.file_type != "json")
-    return lines if lines is None or form.layout else lines - form.header
+    return lines if form.layout else lines - form.header
 
 
-def _count_lines(path: Path, quotes: bool) -> int | None:
-    """Lines that are not blank; with `quotes`, line breaks between quotes do not count. None: too large."""
-    lines, taken, inside, last = 0, 0, 0, b"\n"
+def _count_lines(path: Path, quotes: bool) -> int:
+    """Lines that are not blank; with `quotes`, line breaks between quotes do not count."""
+    lines, inside, last = 0, 0, b"\n"
     for raw in chunks(path):
-        taken += len(raw)
-        if taken > COUNTED_BYTES:
-            return None
         pieces = raw.replace(b"\r", b"").split(b'"') if quotes else [raw.replace(b"\r", b"")]
         outside = last + b'"'.join(pieces[inside::2])
         lines += outside.count(b"\n") - len(BLANK.findall(outside)) - 1 + (last != b"\n")
@@ -90,6 +88,7 @@ def _count_lines(path: Path, quotes: bool) -> int | None:
 
 def serve(idle_seconds: float) -> None:
     """Answer one file a line, `[path, filename]` by a summary, both JSON; end with the input or after idle seconds."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is no answer
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin.buffer, selectors.EVENT_READ)

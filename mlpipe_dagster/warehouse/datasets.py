@@ -54,6 +54,8 @@ class Upload:
     file_type: str
     file_size: int
     file_hash: str
+    given: bool = False
+    """Nobody will write to the file any more."""
     description: str | None = None
     tags: tuple[str, ...] = ()
     custom_metadata: dict[str, Any] | None = None
@@ -66,7 +68,7 @@ def store_upload(warehouse: Warehouse, upload: Upload) -> DatasetVersion:
     """A new version with its pipeline and its event, in one transaction; older versions' open work is superseded."""
     upload_id = uuid.uuid4().hex
     path = object_name("datasets", upload.user_id, upload.dataset_id, upload_id, upload.filename)
-    warehouse.objects.put(path, upload.file)
+    warehouse.objects.put(path, upload.file, given=upload.given)
     with warehouse.storing([path]) as session:
         version = _add_version(session, upload, path)
         supersede_older(session, version)

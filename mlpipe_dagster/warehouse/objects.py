@@ -58,8 +58,8 @@ def plot_name(asset: str, user_id: str, dataset_id: str, version: str) -> str:
 class Objects(Protocol):
     """Where bytes live. Names come from `object_name`; on S3 every verb may raise ObjectsUnavailable."""
 
-    def put(self, name: str, source: Path) -> None:
-        """Store the file under a name; complete or not at all."""
+    def put(self, name: str, source: Path, *, given: bool = False) -> None:
+        """Store the file under a name; complete or not at all. `given`: nobody will write to the file any more."""
 
     def open(self, name: str) -> BinaryIO:
         """Read from the start; raises UnknownThing when there is no such object."""
@@ -108,8 +108,10 @@ class FolderObjects:
             raise _unknown(name)
         return path
 
-    def put(self, name: str, source: Path) -> None:
+    def put(self, name: str, source: Path, *, given: bool = False) -> None:
         path = self._path(name)
+        if given and _linked(source, path):
+            return
         with source.open("rb") as content, _part_beside(path) as part:
             try:
                 shutil.copyfileobj(content, part, CHUNK_BYTES)
@@ -157,6 +159,20 @@ class FolderObjects:
         _write_and_read(self)
 
 
+def _linked(source: Path, path: Path) -> bool:
+    """Give the file its second name, once its content is on disk; False where the file system cannot."""
+    with source.open("rb") as content:
+        os.fsync(content.fileno())
+    with _part_beside(path) as part:
+        Path(part.name).unlink()
+        try:
+            Path(part.name).hardlink_to(source)
+        except OSError:
+            return False
+    Path(part.name).rename(path)
+    return True
+
+
 def _part_beside(path: Path) -> IO[bytes]:
     """A new file in the folder where the object will be; a deletion may remove that folder before the file is in it."""
     for _ in range(FOLDER_ATTEMPTS):
@@ -179,7 +195,7 @@ class S3Objects:
     def _at(self, name: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": f"{self.prefix}/{name}" if self.prefix else name}
 
-    def put(self, name: str, source: Path) -> None:
+    def put(self, name: str, source: Path, *, given: bool = False) -> None:  # noqa: ARG002 - it is sent in any case
         with _plain_errors(self.bucket, name):
             self.client.upload_file(str(source), **self._at(name), Config=_transfer())
 
