@@ -26,7 +26,8 @@ COPIED: dict[str, Sequence[str] | None] = {
     "dagster/history/runs/index.db": ("event_logs", "asset_event_tags", "asset_check_executions"),
 }
 """Databases below the home, and what is copied in them: these tables, or all."""
-NOT_COPIED = {"reader_positions", "roles", "handled_letters", "snapshots"}
+NOT_COPIED = {"reader_positions", "roles", "handled_letters", "snapshots", "audit_seals", "audit_pending"}
+"""A chain of hashes cannot be copied: the entries are, without their seals."""
 NUMBERED = ("id", "model_row", "event_id")
 ROOM = 5000
 """Between the row numbers of two copies."""
