@@ -1,27 +1,38 @@
-"""Alerts and dashboard: checked by promtool, and every name in them is one that `/metrics` has. Nothing is run."""
+"""Alerts and dashboard: checked by promtool, and every name in them is one that `/metrics` has.
+
+Where Prometheus is installed it runs, and scrapes the API.
+"""
 
 import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from mlpipe_dagster.api.platform_metrics import PlatformMetrics
 from mlpipe_dagster.api.request_metrics import RequestMetrics
+from mlpipe_dagster.messaging.embedded import free_port
 from mlpipe_dagster.messaging.log_watch import LogView
+from mlpipe_dagster.vocabulary import AccessRole
+from mlpipe_dagster.warehouse import keys
 from mlpipe_dagster.warehouse.census import DURATION_BUCKETS, Census, Durations
+from mlpipe_dagster.warehouse.warehouse import open_warehouse
+from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
 from mlpipe_dagster_tests.api.scraping import Scrape
+from mlpipe_dagster_tests.api.servers import running_server, until
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 MONITORING = DOCKER / "monitoring"
 DASHBOARD = MONITORING / "grafana" / "dashboards" / "mlpipe.json"
-PROMTOOL = shutil.which("promtool")
+PROMTOOL, PROMETHEUS = shutil.which("promtool"), shutil.which("prometheus")
 WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring"}
 OF_PROMETHEUS = {"up"}
 OF_PROMETHEUS_LABELS = {"job", "instance", "le"}
@@ -189,3 +200,53 @@ def test_monitoring_is_optional_and_its_secrets_are_files_outside_version_contro
     for mount in content["services"]["prometheus"]["volumes"]:
         if mount.startswith("./"):
             assert (DOCKER / mount.split(":")[0]).is_file()
+
+
+@pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is not installed (Debian: prometheus)")
+def test_a_real_prometheus_scrapes_the_api_and_evaluates_every_rule_and_panel(home: Path, tmp_path: Path) -> None:
+    settings = {"MLPIPE_AUTH": "api-keys"}
+    with open_warehouse().transaction() as session:
+        key = keys.create_key(session, "prometheus", AccessRole.SERVICE)
+    with running_server(home, DEAD_BROKER, **settings) as api, running_prometheus(tmp_path, api.port, key) as base:
+        until(lambda: health(base) == {"mlpipe": "up"}, 60, "the API is scraped")
+        loaded = requests.get(f"{base}/api/v1/rules", timeout=10).json()["data"]["groups"]
+        assert {rule["name"] for group in loaded for rule in group["rules"]} == {rule["alert"] for rule in rules()}
+        for expression in expressions():
+            query = {"query": expression.replace("$__rate_interval", "1m")}
+            answer = requests.get(f"{base}/api/v1/query", params=query, timeout=10).json()
+            assert answer["status"] == "success", (expression, answer)
+        depth = requests.get(f"{base}/api/v1/query", params={"query": "mlpipe_outbox_waiting"}, timeout=10).json()
+        assert depth["data"]["result"], "a sample of the platform's own"
+
+
+@contextmanager
+def running_prometheus(folder: Path, api_port: int, key: str) -> Iterator[str]:
+    """Prometheus with the configuration as it is, but for the address of the API, the key's file and how often."""
+    configuration = yaml.safe_load((MONITORING / "prometheus.yml").read_text(encoding="utf-8"))
+    (folder / "key").write_text(key)
+    shutil.copy(MONITORING / "alerts.yml", folder)
+    configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    (job,) = [job for job in configuration["scrape_configs"] if job["job_name"] == "mlpipe"]
+    job["static_configs"] = [{"targets": [f"127.0.0.1:{api_port}"]}]
+    job["authorization"]["credentials_file"] = str(folder / "key")
+    configuration["scrape_configs"] = [job]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
+    port = free_port(0)
+    command = [str(PROMETHEUS), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def health(base: str) -> dict[str, str]:
+    """Of each target."""
+    try:
+        answer = requests.get(f"{base}/api/v1/targets", timeout=10)
+    except requests.ConnectionError:  # it is starting
+        return {}
+    targets = answer.json()["data"]["activeTargets"] if answer.ok else []
+    return {target["labels"]["job"]: target["health"] for target in targets}
