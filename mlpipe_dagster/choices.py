@@ -160,7 +160,7 @@ def existing_column(profile: Profile, name: str) -> ColumnProfile:
     Raises
     ------
     TargetError
-        There is no such column (with the nearest name), or it is empty or constant.
+        There is no such column (with the nearest name), it is empty or constant, or it identifies people.
     """
     column = profile.column(name)
     if column is None:
@@ -170,6 +170,11 @@ def existing_column(profile: Profile, name: str) -> ColumnProfile:
     if column.distinct < BINARY_CLASSES:
         raise TargetError(
             f"The target column “{name}” has only one value, so there is nothing to predict. Choose another."
+        )
+    if column.personal:
+        raise TargetError(
+            f"The target column “{name}” identifies people ({column.personal}), so its values are shown nowhere. "
+            "Choose another target column, or upload the table with another column name if that is not what it holds."
         )
     return column
 

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 
 from mlpipe_dagster.errors import TableError
 from mlpipe_dagster.tables.duck import connect, literal, quote
+from mlpipe_dagster.tables.personal import MASK
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HIDDEN = "hidden"
 LONGEST_CELL = 200
 
 
@@ -44,7 +44,7 @@ def load(
 
 
 def preview(parquet: Path, rows: int = 10, hide: Collection[str] = ()) -> list[dict[str, str]]:
-    """The first `rows` rows as text, column by column; missing is empty, columns in `hide` say "hidden".
+    """The first `rows` rows as text, column by column; missing is empty, columns in `hide` say "•••".
 
     Cells are cut to 200 characters.
     """
@@ -52,7 +52,7 @@ def preview(parquet: Path, rows: int = 10, hide: Collection[str] = ()) -> list[d
     with connect([parquet]) as connection:
         names = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()]
         cells = ", ".join(
-            literal(HIDDEN) if name in hide else f"coalesce(left({quote(name)}::VARCHAR, {LONGEST_CELL}), '')"
+            literal(MASK) if name in hide else f"coalesce(left({quote(name)}::VARCHAR, {LONGEST_CELL}), '')"
             for name in names
         )
         found = connection.execute(f"SELECT {cells} FROM {relation} LIMIT {int(rows)}").fetchall()

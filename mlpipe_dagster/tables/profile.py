@@ -48,7 +48,7 @@ class ColumnProfile(_Frozen):
     """At most 20, most frequent first; empty for personal columns."""
     histogram: tuple[HistogramBin, ...] = ()
     personal: str | None = None
-    """`email`, `phone`, `name`, `national id` where it identifies people directly; its values are never shown."""
+    """What it holds (see personal.py) where it identifies people directly; its values are never shown."""
 
 
 class Profile(_Frozen):

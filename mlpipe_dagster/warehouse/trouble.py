@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError
+from mlpipe_dagster.tables.personal import masked
 from mlpipe_dagster.warehouse.objects import ObjectsUnavailable
 
 PASSING = (BrokerUnavailable, PoolTimeout, BrokenExecutor)
@@ -68,9 +69,12 @@ def error_type_of(error: Exception) -> str:
 
 
 def in_words(error: Exception) -> str:
-    """One line for a person; of a database error what the database said, without the statement and its values."""
+    """One line for a person; of a database error what the database said, without the statement and its values.
+
+    What a library quotes of the table may be an e-mail address or a phone number: those are masked.
+    """
     if isinstance(error, MlpipeError):
         return str(error)
     said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
-    first = said.splitlines()[0] if said else ""
+    first = masked(said.splitlines()[0]) if said else ""
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

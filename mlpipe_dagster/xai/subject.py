@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from mlpipe_dagster.automl.model import FeatureKind, TrainedModel
 from mlpipe_dagster.automl.preparation import as_number, as_text
 from mlpipe_dagster.errors import ModelError
+from mlpipe_dagster.tables.personal import MASK
 from mlpipe_dagster.xai.values import Column, Floats, shown
 
 BACKGROUND_ROWS = 200
@@ -70,7 +71,7 @@ class Subject:
 
     def value_shown(self, column: str, value: object) -> str:
         """A raw value as text, masked where its column identifies people."""
-        return "(hidden)" if column in self.hidden else shown(value)
+        return MASK if column in self.hidden else shown(value)
 
 
 def losses(truth: Floats, predicted: Floats) -> Floats:

@@ -4,6 +4,7 @@ Works from the profile and the bias report; the table itself is not read again.
 """
 
 from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.tables.personal import masked
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explanation import (
@@ -39,7 +40,7 @@ def column_summary(column: ColumnProfile, rows: int) -> ColumnSummary:
         mean=None if hidden else column.mean,
         standard_deviation=None if hidden else column.standard_deviation,
         median=None if hidden else column.median,
-        top=() if hidden else tuple((top.value, top.count) for top in column.top_values[:5]),
+        top=() if hidden else tuple((masked(top.value), top.count) for top in column.top_values[:5]),
         personal=column.personal,
     )
 
@@ -50,7 +51,7 @@ def target_values(aim: ColumnProfile | None, task: TaskKind | None) -> tuple[tup
         return ()
     if task is None and aim.histogram and aim.distinct > MOST_CLASSES:
         return ()
-    return tuple((top.value, top.count) for top in aim.top_values[:MOST_CLASSES])
+    return tuple((masked(top.value), top.count) for top in aim.top_values[:MOST_CLASSES])
 
 
 def suspicions(profile: Profile, target: str | None) -> list[Suspicion]:
@@ -73,7 +74,7 @@ def _reason(column: ColumnProfile, rows: int) -> str:
     known = rows - column.missing
     if column.top_values and known and column.top_values[0].count / known >= ALMOST_CONSTANT:
         top = column.top_values[0]
-        return f"Nearly all rows have the same value, “{top.value}” ({top.count:,} of {known:,})."
+        return f"Nearly all rows have the same value, “{masked(top.value)}” ({top.count:,} of {known:,})."
     if column.kind == "text" and column.distinct > 0.9 * max(known, 1):
         return "It is free text or a name: nearly every row has its own."
     return ""

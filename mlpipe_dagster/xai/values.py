@@ -8,6 +8,7 @@ import pandas as pd
 
 from mlpipe_dagster.automl.model import FeatureKind
 from mlpipe_dagster.automl.preparation import as_dates, as_number, value_text
+from mlpipe_dagster.tables.personal import masked
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Column: TypeAlias = "pd.Series[Any]"
@@ -31,11 +32,11 @@ def date_text(days: float) -> str:
 
 
 def shown(value: Any) -> str:
-    """One raw value as text for a reader, at most 80 characters long."""
+    """One raw value as text for a reader, at most 80 characters long; addresses and numbers of people in it masked."""
     if value is None or value is pd.NaT or value is pd.NA or value != value:  # noqa: PLR0124 - NaN
         return MISSING_TEXT
     if isinstance(value, float | np.floating):
         number = float(value)
         return f"{number:.0f}" if 1e6 <= abs(number) < 1e15 else f"{number:.6g}"
-    text = value.isoformat(sep=" ") if isinstance(value, pd.Timestamp) else value_text(value)
+    text = value.isoformat(sep=" ") if isinstance(value, pd.Timestamp) else masked(value_text(value))
     return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "\u2026"

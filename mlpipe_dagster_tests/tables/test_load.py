@@ -74,6 +74,6 @@ def test_samples_are_reproducible_without_repeats_in_file_order(tmp_path: Path) 
 
 def test_preview_hides_and_shows_text_only(parquet: Path) -> None:
     assert preview(parquet, rows=2, hide={"t"}) == [
-        {"n": "1", "gap": "1", "f": "0.5", "b": "true", "maybe": "true", "t": "hidden", "d": "2024-01-01 00:00:00"},
-        {"n": "2", "gap": "", "f": "", "b": "false", "maybe": "", "t": "hidden", "d": ""},
+        {"n": "1", "gap": "1", "f": "0.5", "b": "true", "maybe": "true", "t": "•••", "d": "2024-01-01 00:00:00"},
+        {"n": "2", "gap": "", "f": "", "b": "false", "maybe": "", "t": "•••", "d": ""},
     ]
