@@ -63,7 +63,16 @@ setup(
     packages=find_packages(include=["mlpipe_dagster", "mlpipe_dagster.*"]),
     include_package_data=True,
     package_data={
-        "mlpipe_dagster": ["**/*.html", "**/*.css", "**/*.csv", "**/*.md", "**/*.svg", "**/*.yaml", "py.typed"]
+        "mlpipe_dagster": [
+            "**/*.html",
+            "**/*.css",
+            "**/*.js",
+            "**/*.csv",
+            "**/*.md",
+            "**/*.svg",
+            "**/*.yaml",
+            "py.typed",
+        ]
     },
     python_requires=">=3.11,<3.14",
     install_requires=RUNTIME,

@@ -26,6 +26,7 @@ from mlpipe_dagster.api import (
     receiving,
     roles,
     transformation_reports,
+    upload_page,
     users,
     xai_reports,
 )
@@ -65,6 +66,7 @@ ROUTERS = (
     metrics.router,
     asyncapi.router,
     pages.router,
+    upload_page.router,
     login.router,
 )
 

@@ -30,6 +30,8 @@ STATUS_OF: dict[type[Exception], int] = {
     ObjectsUnavailable: 503,
 }
 """The nearest class in an exception's ancestry decides."""
+KNOWN: tuple[type[Exception], ...] = tuple(STATUS_OF)
+"""Whose messages are written for whoever sent the request."""
 
 BUSY = "Somebody else changed the same thing at the same moment. Send the request again."
 NO_CATALOGUE = "The catalogue cannot be reached at the moment. Try again shortly."
@@ -55,9 +57,13 @@ def answer(request: Request, status: int, detail: object, headers: dict[str, str
     return JSONResponse({"detail": detail}, status, headers)
 
 
+def status_of(error: Exception) -> int:
+    """The status of an error that is one of `KNOWN`."""
+    return next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
+
+
 def _answer_known(request: Request, error: Exception) -> Response:
-    kind = next(kind for kind in type(error).__mro__ if kind in STATUS_OF)
-    return answer(request, STATUS_OF[kind], str(error))
+    return answer(request, status_of(error), str(error))
 
 
 def _answer_http(request: Request, error: Exception) -> Response:

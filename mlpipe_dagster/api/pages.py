@@ -1,28 +1,27 @@
-"""Pages for people: all pipelines with an upload form, and the inbox whose questions are answered by a click.
+"""Pages for people: all pipelines, the inbox whose questions are answered by a click, and the script of all pages.
 
-They work without scripts; what they do is what the JSON routes do.
+They work without scripts; what they do is what the JSON routes do. Uploading is in upload_page.py.
 """
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api.access import TheCaller
-from mlpipe_dagster.api.datasets import Choices, Fields, UploadedFile, store
-from mlpipe_dagster.api.error_answers import STATUS_OF
-from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheInspector, TheWarehouse
-from mlpipe_dagster.api.receiving import form_route
+from mlpipe_dagster.api.error_answers import status_of
+from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.errors import UserError
-from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import PIPELINE_STATUSES, PipelineStatus
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-router = APIRouter(include_in_schema=False, route_class=form_route("md5"))
+router = APIRouter(include_in_schema=False)
+SCRIPT = Path(__file__).parent / "static" / "pages.js"
 RADIO_CHOICES = 6
 """Up to so many choices are shown at once; more of them are a list to choose from."""
 
@@ -46,23 +45,10 @@ def pipelines_page(
     )
 
 
-@router.post("/upload")
-def upload(
-    file: UploadedFile,
-    user_id: Annotated[Id, Form()],
-    fields: Fields,
-    choices: Choices,
-    warehouse: TheWarehouse,
-    inspector: TheInspector,
-    flusher: TheFlusher,
-    caller: TheCaller,
-) -> Response:
-    """The upload form of the page."""
-    caller.check(user_id)
-    version = store(warehouse, inspector, user_id, file, fields, choices)
-    flusher.nudge()
-    owner = quote(version.user_id, safe="")
-    return RedirectResponse(f"/pipelines/{quote(version.partition_key, safe='')}?user_id={owner}", 303)
+@router.get("/static/pages.js")
+def script() -> Response:
+    """What the pages do beyond forms and links, where scripts run."""
+    return Response(SCRIPT.read_bytes(), media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/inbox")
@@ -81,8 +67,7 @@ async def answer(
     try:
         await run_in_threadpool(decisions.answer_question, warehouse, question_id, said, caller.user_id)
     except UserError as error:
-        kind = next(kind for kind in type(error).__mro__ if kind in STATUS_OF)
-        return await run_in_threadpool(_inbox, warehouse, caller.own, fault=str(error), status=STATUS_OF[kind])
+        return await run_in_threadpool(_inbox, warehouse, caller.own, fault=str(error), status=status_of(error))
     flusher.nudge()
     return RedirectResponse(f"/inbox?answered={quote(question_id, safe='')}", 303)
 

@@ -218,6 +218,20 @@ def test_the_pages_form_uploads_and_shows_the_pipeline(client: TestClient) -> No
     wrong = client.post("/upload", files={"file": ("a.csv", CSV)}, data=data | {"time_budget": "soon"}, headers=HTML)
     assert wrong.status_code == 422
     assert "is not a positive duration" in wrong.text
+    assert 'value="soon"' in wrong.text
+    for said in (
+        {"data": data, "files": {}},
+        {"json": {}},
+        {"data": data | {"user_id": "a b"}, "files": {"file": CSV}},
+    ):
+        assert client.post("/upload", **said, headers=HTML).status_code == 422  # type: ignore[arg-type]
+        assert isinstance(client.post("/upload", **said).json()["detail"], list)  # type: ignore[arg-type]
+
+
+def test_the_script_is_a_script(client: TestClient) -> None:
+    script = client.get("/static/pages.js")
+    assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert client.get("/upload").headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
 
 
 def test_changes_are_told_once_and_from_now_on(client: TestClient, warehouse: Warehouse, question: str) -> None:

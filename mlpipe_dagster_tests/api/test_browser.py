@@ -1,0 +1,221 @@
+"""The pages in a real browser: uploads, questions, lists and pipelines by mouse, by keyboard, and without scripts.
+
+The API is a process of its own; no Kafka and no Dagster runs: stages are played.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlpipe_dagster.settings import settings
+from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
+from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
+from mlpipe_dagster_tests.api.servers import running_server
+from mlpipe_dagster_tests.warehouse import scenes
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine (Debian: chromium)")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 360, "height": 740}
+TABLE = 'name,sex,paid\n"Lee, Ann",f,yes\n"<b>Bob</b> ""B""",m,no\n' + "".join(f"p{n},f,yes\n" for n in range(30))
+
+
+@dataclass(frozen=True)
+class Site:
+    """The running API, and what it stores into."""
+
+    base: str
+    warehouse: Warehouse
+    folder: Path
+
+    def read_table(self, dataset_id: str, user_id: str = "ann") -> None:
+        """Play the dataset stage of the newest version."""
+        with self.warehouse.reading() as session:
+            version = datasets.get_version(session, user_id, dataset_id)
+        scenes.read_table(self.warehouse, self.folder, version)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLPIPE_HOME", str(folder / "home"))
+        settings.cache_clear()
+        with running_server(folder / "home", DEAD_BROKER) as server:
+            yield Site(server.base, open_warehouse(), folder)
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as run:
+        chromium = run.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def opened(browser: Any, site: Site, **how: Any) -> Iterator[Any]:
+    """A page of a fresh browser context; nothing it does may go wrong in its console."""
+    context = browser.new_context(base_url=site.base, viewport=how.pop("viewport", WIDE), **how)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
+    try:
+        yield page
+        assert wrong == []
+    finally:
+        context.close()
+
+
+@pytest.fixture
+def page(browser: Any, site: Site) -> Iterator[Any]:
+    with opened(browser, site) as made:
+        yield made
+
+
+def holds_for_everybody(page: Any) -> None:
+    """No barrier that axe knows, and no scrolling sideways on a phone."""
+    found = axe.Axe().run(page, options=WCAG)
+    assert found.violations_count == 0, found.generate_report()
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.set_viewport_size(WIDE)
+
+
+# uploading
+
+
+def test_a_table_is_uploaded_by_clicking(page: Any, site: Site) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Upload", exact=True).click()
+    page.set_input_files("#file", {"name": "My loans.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
+    cells = page.locator("#preview td")
+    assert cells.nth(0).inner_text() == "Lee, Ann"
+    assert cells.nth(3).inner_text() == '<b>Bob</b> "B"'
+    assert page.locator("#preview tbody tr").count() == 19
+    assert page.input_value("#name") == "My loans"
+    assert page.input_value("#dataset_id") == "My-loans"
+    assert page.locator("#columns option").evaluate_all("all => all.map(each => each.value)") == ["name", "sex", "paid"]
+    holds_for_everybody(page)
+    page.get_by_label("Your user id").fill("cleo")
+    page.get_by_label("Column to predict", exact=True).fill("paid")
+    page.get_by_label("Explain for").select_option("expert")
+    page.get_by_label("whether to go on after the bias report").check()
+    page.get_by_label("whether to explain the model").check()
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/pipelines/My-loans?user_id=cleo")
+    assert page.get_by_role("heading", level=1).inner_text() == "My-loans v1"
+    with site.warehouse.reading() as session:
+        stored = datasets.get_version(session, "cleo", "My-loans").custom_metadata
+    assert stored == {"pipeline": {"target_column_name": "paid", "xai_level": "expert", "ask": ["bias", "explain"]}}
+
+
+def test_a_table_is_uploaded_by_dropping_it(page: Any) -> None:
+    page.goto("/upload")
+    script = """text => {
+        const held = new DataTransfer();
+        held.items.add(new File([text], "dropped.csv", { type: "text/csv" }));
+        return held;
+    }"""
+    held = page.evaluate_handle(script, TABLE)
+    page.dispatch_event(".drop", "dragover", {"dataTransfer": held})
+    assert page.locator(".drop.over").count() == 1
+    page.dispatch_event(".drop", "drop", {"dataTransfer": held})
+    page.wait_for_selector("#preview table")
+    page.get_by_label("Your user id").fill("cleo")
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/pipelines/dropped?user_id=cleo")
+
+
+def test_what_is_wrong_is_said_beside_the_form_and_nothing_is_lost(page: Any) -> None:
+    page.goto("/upload")
+    page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
+    page.get_by_label("Your user id").fill("ann")
+    page.get_by_label("Time budget").fill("soon")
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_selector("#faults .notice")
+    assert "is not a positive duration" in page.locator("#faults").inner_text()
+    page.evaluate("document.querySelector('#upload').noValidate = true")
+    page.get_by_label("Dataset id").fill("no spaces please")
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_selector("#dataset_id[aria-invalid]")
+    assert "a letter or digit comes first" in page.locator("#dataset_id-fault").inner_text()
+    assert page.evaluate("document.activeElement.id") == "dataset_id"
+    assert page.evaluate("document.querySelector('#file').files[0].name") == "a.csv"
+    holds_for_everybody(page)
+
+
+def test_an_upload_shows_how_far_it_is_and_can_be_stopped(page: Any, site: Site) -> None:
+    page.goto("/upload")
+    held: list[Any] = []
+    page.route("**/upload", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    page.set_input_files("#file", {"name": "slow.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
+    page.get_by_label("Your user id").fill("ann")
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_selector("#progress:not([hidden])")
+    assert page.get_by_role("button", name="Upload").is_disabled()
+    page.get_by_role("button", name="Stop").click()
+    assert page.locator("#told").inner_text() == "Stopped. Nothing was stored."
+    assert page.get_by_role("button", name="Upload").is_enabled()
+    with site.warehouse.reading() as session:
+        assert datasets.list_datasets(session, "ann", 0, 10) == []
+
+
+def test_a_table_is_uploaded_without_scripts(browser: Any, site: Site) -> None:
+    with opened(browser, site, java_script_enabled=False) as page:
+        page.goto("/upload")
+        page.set_input_files("#file", {"name": "plain.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
+        page.get_by_label("Name").fill("Plain")
+        page.get_by_label("Dataset id").fill("plain")
+        page.get_by_label("Your user id").fill("dora")
+        page.get_by_label("Time budget").fill("soon")
+        page.get_by_label("which column to predict").check()
+        page.get_by_role("button", name="Upload").click()
+        assert "is not a positive duration" in page.locator("#faults").inner_text()
+        assert page.input_value("#name") == "Plain"
+        assert page.get_by_label("which column to predict").is_checked()
+        page.get_by_label("Time budget").fill("60")
+        page.set_input_files("#file", {"name": "plain.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
+        page.get_by_role("button", name="Upload").click()
+        assert page.url == f"{site.base}/pipelines/plain?user_id=dora"
+
+
+def test_a_table_is_uploaded_by_keyboard(page: Any) -> None:
+    page.goto("/upload")
+    page.set_input_files("#file", {"name": "keys.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
+    page.focus("#file")
+    typed = {"user_id": "eve"}
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        focused = page.evaluate("document.activeElement.id || document.activeElement.textContent")
+        if focused in typed:
+            page.keyboard.type(typed.pop(focused))
+        if focused == "Upload" and not typed:
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/pipelines/keys?user_id=eve")
+
+
+def test_no_other_script_runs(browser: Any, site: Site) -> None:
+    page = browser.new_page(base_url=site.base)
+    with page.expect_console_message(lambda said: "Content Security Policy" in said.text):
+        page.goto("/upload")
+        page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.ran=true>')")
+    assert page.evaluate("window.ran === undefined")
+    page.close()
