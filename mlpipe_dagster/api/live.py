@@ -23,6 +23,8 @@ POLL_SECONDS = 1.0
 KEEP_ALIVE_POLLS = 15
 POLLS = 300
 """A stream ends after five minutes and the browser opens another: a server that stops does not wait for ever."""
+AT_ONCE = 1000
+"""Pipelines whose change is told in one look."""
 LATE = timedelta(seconds=10)
 """A row is dated before its transaction commits: look this far back, and send nothing twice."""
 
@@ -60,13 +62,15 @@ class Changes:
         return [(event, content) for _, event, content in found] if started else []
 
     def _recent(self, now: datetime) -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
-        oldest = clock.iso(min(self._since, now) - LATE)
+        oldest = min(self._since, now) - LATE
         with self._warehouse.reading() as session:
             told = [inbox.notification_object(row) for row in inbox.list_notifications(session, self._user_id)]
-            running = pipelines.list_pipelines(session, self._warehouse.settings, self._user_id, None)
-        for content in reversed([each for each in told if each["created_at"] >= oldest]):
+            changed = pipelines.list_pipelines(
+                session, self._warehouse.settings, self._user_id, None, AT_ONCE, changed_since=oldest
+            )
+        for content in reversed([each for each in told if each["created_at"] >= clock.iso(oldest)]):
             yield ("notification", content["id"]), "notification", content
-        for content in reversed([each for each in running if each["updated_at"] >= oldest]):
+        for content in reversed(changed):
             key = ("pipeline", content["partition_key"], content["version"], content["updated_at"])
             yield key, "pipeline", content
 

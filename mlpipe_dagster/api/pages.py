@@ -3,45 +3,75 @@
 They work without scripts; what they do is what the JSON routes do. Uploading is in upload_page.py.
 """
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.error_answers import status_of
-from mlpipe_dagster.api.parameters import OptionalId, PlainText, TheFlusher, TheWarehouse
+from mlpipe_dagster.api.parameters import FormId, FormStatus, OptionalId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.errors import UserError
-from mlpipe_dagster.vocabulary import PIPELINE_STATUSES, PipelineStatus
+from mlpipe_dagster.vocabulary import PIPELINE_STATUSES
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
 SCRIPT = Path(__file__).parent / "static" / "pages.js"
+ROWS = 50
+"""Pipelines on a page of the list."""
+LAST_PAGE = 10**6
 RADIO_CHOICES = 6
 """Up to so many choices are shown at once; more of them are a list to choose from."""
 
 
+@dataclass(frozen=True)
+class Filters:
+    """Which pipelines are listed, as the address says it."""
+
+    user_id: str | None
+    status: str | None
+    text: str | None
+    page: int
+    reload: str
+
+    def address(self, **changes: object) -> str:
+        """Of the same list but for the changes; every change but of the page leads to its first page."""
+        said = {**asdict(self), "page": 1, **changes}
+        plain = {"page": 1, "reload": "yes"}
+        query = {name: value for name, value in said.items() if value and value != plain.get(name)}
+        return f"/?{urlencode(query)}".rstrip("?")
+
+
 @router.get("/")
 def pipelines_page(
-    warehouse: TheWarehouse, user_id: OptionalId = None, status: PipelineStatus | None = None
+    warehouse: TheWarehouse,
+    caller: TheCaller,
+    user_id: FormId = None,
+    status: FormStatus = None,
+    text: PlainText | None = None,
+    page_number: Annotated[int, Query(alias="page", ge=1, le=LAST_PAGE)] = 1,
+    reload: Literal["yes", "no"] = "yes",
 ) -> Response:
-    """All pipelines, newest first."""
+    """Pipelines, newest first, a page at a time."""
+    skip = (page_number - 1) * ROWS
     with warehouse.reading() as session:
-        found = pipelines.list_pipelines(session, warehouse.settings, user_id, status)
+        found = pipelines.list_pipelines(session, warehouse.settings, user_id, status, ROWS + 1, text=text, skip=skip)
         waiting = len(inbox.list_questions(session, user_id, "open"))
     return page(
         "pipelines.html",
-        pipelines=found,
+        pipelines=found[:ROWS],
+        more=len(found) > ROWS,
         waiting=waiting,
         statuses=PIPELINE_STATUSES,
-        status=status,
-        user_id=user_id,
-        api_base=warehouse.settings.api_base,
+        filters=Filters(user_id, status, text, page_number, reload),
+        own=caller.own,
+        live=reload == "yes",
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.tables.inspector import Inspector
-from mlpipe_dagster.vocabulary import Level
+from mlpipe_dagster.vocabulary import Level, PipelineStatus
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 LARGEST_SKIP = 2**31
@@ -52,6 +52,17 @@ Search = Annotated[PlainText | None, Query(alias="query")]
 Tags = Annotated[PlainText | None, Query(description="comma-separated; any of them")]
 OptionalText = Annotated[PlainText | None, Form()]
 OptionalId = Annotated[Id | None, Query()]
+
+
+def _said(value: object) -> object:
+    """What a form's field says; a field left empty says nothing."""
+    return None if value == "" else value
+
+
+FormId = Annotated[Id | None, BeforeValidator(_said), Query()]
+"""As OptionalId, where a form with a field left empty asks."""
+FormStatus = Annotated[PipelineStatus | None, BeforeValidator(_said), Query()]
+
 OptionalLevel = Annotated[AnyCaseLevel | None, Query()]
 
 

@@ -46,12 +46,11 @@ class Step:
 
 
 def render(pipeline: dict[str, Any], reload: bool) -> Response:
-    """The page; while the pipeline runs a browser loads it again every few seconds, unless told not to."""
+    """The page; a browser keeps it up to date, by script or by loading it again, unless told not to."""
     live = pipeline["status"] == "running"
     rows = [row | {"title": _row_title(str(row["stage"]))} for row in pipeline["stages"]]
     return page(
         "pipeline.html",
-        headers={"Refresh": str(RELOAD_SECONDS)} if live and reload else None,
         pipeline=pipeline,
         steps=_steps(pipeline),
         rows=rows,

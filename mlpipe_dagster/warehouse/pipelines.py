@@ -10,7 +10,7 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage
 from mlpipe_dagster.warehouse import datasets, decisions, former, inbox, ledger, links, reports
-from mlpipe_dagster.warehouse.listing import of_version
+from mlpipe_dagster.warehouse.listing import containing, of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     DatasetVersion,
@@ -28,9 +28,17 @@ ASSETS = {Stage.DATASET: "dataset", Stage.BIAS: "bias_report", Stage.AUTOML: "mo
 
 
 def list_pipelines(
-    session: Session, settings: Settings, user_id: str | None, status: str | None, limit: int = 100
+    session: Session,
+    settings: Settings,
+    user_id: str | None,
+    status: str | None,
+    limit: int = 100,
+    *,
+    text: str | None = None,
+    changed_since: datetime | None = None,
+    skip: int = 0,
 ) -> list[dict[str, Any]]:
-    """Pipelines, newest first."""
+    """Pipelines, newest first; `text` is looked for in the dataset's id and name."""
     query = select(Pipeline, DatasetVersion).join(
         DatasetVersion,
         (DatasetVersion.user_id == Pipeline.user_id)
@@ -41,7 +49,12 @@ def list_pipelines(
         query = query.where(Pipeline.user_id == user_id)
     if status:
         query = query.where(Pipeline.status == status)
-    rows = session.execute(query.order_by(Pipeline.created_at.desc(), Pipeline.id.desc()).limit(limit))
+    if text:
+        query = query.where(containing(Pipeline.dataset_id, text) | containing(DatasetVersion.name, text))
+    if changed_since:
+        query = query.where(Pipeline.updated_at >= changed_since)
+    newest_first = query.order_by(Pipeline.created_at.desc(), Pipeline.id.desc())
+    rows = session.execute(newest_first.offset(skip).limit(limit))
     return [_summary(settings, pipeline, version) for pipeline, version in rows]
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
+from mlpipe_dagster_tests.api.requests import CSV
 from mlpipe_dagster_tests.api.servers import running_server
 from mlpipe_dagster_tests.warehouse import scenes
 
@@ -219,3 +221,68 @@ def test_no_other_script_runs(browser: Any, site: Site) -> None:
         page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.ran=true>')")
     assert page.evaluate("window.ran === undefined")
     page.close()
+
+
+# lists and pipelines
+
+
+def post(site: Site, path: str, **fields: str) -> None:
+    """What somebody else does meanwhile."""
+    files = {"file": ("loans.csv", CSV)} if path == "/datasets/upload" else None
+    answer = requests.post(f"{site.base}{path}", data=fields, files=files, timeout=20)
+    assert answer.ok, answer.text
+
+
+def upload(site: Site, dataset_id: str, user_id: str, **fields: str) -> None:
+    post(site, "/datasets/upload", dataset_id=dataset_id, user_id=user_id, **({"name": "Loans"} | fields))
+
+
+def test_the_list_is_filtered_and_follows_what_happens(page: Any, site: Site) -> None:
+    upload(site, "first", "finn", name="Houses")
+    upload(site, "second", "finn")
+    page.goto("/")
+    page.get_by_label("Owner").fill("finn")
+    page.get_by_role("button", name="Show").click()
+    rows = page.locator("tbody th")
+    playwright.expect(rows).to_have_text(["second v1", "first v1"])
+    holds_for_everybody(page)
+    with page.expect_response("**/events/stream*"):
+        page.reload()
+    upload(site, "third", "finn")
+    playwright.expect(rows).to_have_text(["third v1", "second v1", "first v1"], timeout=20_000)
+    post(site, "/pipelines/second/cancel?user_id=finn")
+    playwright.expect(page.locator("tbody tr").nth(1)).to_contain_text("cancelled", timeout=20_000)
+    page.get_by_role("link", name="cancelled").click()
+    playwright.expect(rows).to_have_text(["second v1"])
+    page.get_by_role("link", name="all", exact=True).click()
+    page.get_by_label("Dataset or name contains").fill("house")
+    page.keyboard.press("Enter")
+    playwright.expect(rows).to_have_text(["first v1"])
+    rows.get_by_role("link").press("Enter")
+    page.wait_for_url("**/pipelines/first?user_id=finn&version=v1")
+
+
+def test_a_pipelines_page_follows_what_happens(page: Any, site: Site) -> None:
+    upload(site, "moving", "finn")
+    with page.expect_response("**/events/stream*"):
+        page.goto("/pipelines/moving?user_id=finn")
+    page.get_by_text("Cancel this pipeline").press("Enter")
+    holds_for_everybody(page)
+    site.read_table("moving", "finn")
+    playwright.expect(page.locator(".steps li").first).to_contain_text("done", timeout=20_000)
+    page.get_by_role("button", name="Yes, cancel it").press("Enter")
+    playwright.expect(page.locator("#state dd").first).to_have_text("■ cancelled")
+    holds_for_everybody(page)
+
+
+def test_lists_and_pipelines_work_without_scripts(browser: Any, site: Site) -> None:
+    upload(site, "still", "gwen")
+    with opened(browser, site, java_script_enabled=False) as page:
+        page.goto("/?reload=no")
+        page.get_by_label("Owner").fill("gwen")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("link", name="still v1").click()
+        assert page.get_by_role("heading", level=1).inner_text() == "still v1"
+        page.get_by_text("Cancel this pipeline").click()
+        page.get_by_role("button", name="Yes, cancel it").click()
+        playwright.expect(page.locator("#state dd").first).to_have_text("■ cancelled")

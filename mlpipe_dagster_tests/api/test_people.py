@@ -1,5 +1,6 @@
 """Pages, inbox, roles, plots, health: what people see and click, and what hostile names do there."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from mlpipe_dagster.api import pages
 from mlpipe_dagster.api.live import Changes
 from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.objects import plot_name
@@ -100,6 +102,32 @@ def test_notifications_are_told_to_their_owner(client: TestClient, question: str
 
 
 # pipelines
+
+
+def test_a_list_is_filtered_and_paged(client: TestClient, question: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload(client, "other", user_id="bob", name="50%_off")
+    upload(client, "third", user_id="bob")
+    for address, found in {
+        "/": ["third", "other", "loans"],
+        "/?text=&user_id=&status=": ["third", "other", "loans"],
+        "/?text=OTH": ["other"],
+        "/?text=%25_": ["other"],
+        "/?user_id=bob": ["third", "other"],
+        "/?status=waiting": ["loans"],
+        "/?user_id=bob&text=loans": ["third"],
+        "/?user_id=bob&status=done": [],
+    }.items():
+        listed = re.findall(r'<a href="/pipelines/(\w+)', client.get(address).text)
+        assert listed == found, address
+    monkeypatch.setattr(pages, "ROWS", 2)
+    first = client.get("/?text=o").text
+    assert '<a rel="next" href="/?text=o&amp;page=2">' in first
+    assert 'rel="prev"' not in first
+    second = client.get("/?text=o&page=2").text
+    assert re.findall(r'<a href="/pipelines/(\w+)', second) == ["loans"]
+    assert '<a rel="prev" href="/?text=o">' in second
+    assert 'rel="next"' not in second
+    assert client.get("/?page=0").status_code == 422
 
 
 def test_pipelines_are_listed_and_filtered(client: TestClient, question: str) -> None:
@@ -206,8 +234,10 @@ def test_hostile_names_are_shown_and_do_nothing(client: TestClient, question: st
 
 def test_a_running_pipelines_page_loads_again_until_told_not_to(client: TestClient) -> None:
     upload(client)
-    assert client.get("/pipelines/loans", headers=HTML).headers["refresh"] == "5"
-    assert "refresh" not in client.get("/pipelines/loans?reload=no", headers=HTML).headers
+    again = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
+    for page in ("/pipelines/loans?user_id=ann", "/?user_id=ann"):
+        assert again in client.get(page, headers=HTML).text
+        assert again not in client.get(f"{page}&reload=no", headers=HTML).text
 
 
 def test_the_pages_form_uploads_and_shows_the_pipeline(client: TestClient) -> None:

@@ -4,6 +4,7 @@
 
 const PREVIEW_BYTES = 256 * 1024;
 const PREVIEW_LINES = 20;
+const POLL_SECONDS = 5;
 const DELIMITERS = [",", ";", "\t", "|"];
 
 /** Rows of cells; a quoted cell may hold delimiters, line ends and doubled quotes. Stops after `most` rows. */
@@ -162,5 +163,67 @@ class UploadForm {
   }
 }
 
+/** Regions marked data-live are kept as the server would write them now. */
+class Live {
+  constructor(regions) {
+    this.regions = regions;
+    this.written = new Map(regions.map((region) => [region.id, region.innerHTML]));
+    this.stream = regions.map((region) => region.dataset.stream).find(Boolean);
+    this.open();
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
+    window.addEventListener("pagehide", () => this.close());
+  }
+
+  open() {
+    if (this.source) return;
+    this.source = new EventSource(this.stream);
+    for (const name of ["open", "pipeline", "notification"]) this.source.addEventListener(name, () => this.soon(300));
+    this.source.addEventListener("error", () => this.soon(POLL_SECONDS * 1000));
+  }
+
+  close() {
+    this.source?.close();
+    this.source = null;
+    clearTimeout(this.timer);
+    this.timer = null;
+  }
+
+  soon(milliseconds) {
+    this.timer ??= setTimeout(() => this.refresh(), milliseconds);
+  }
+
+  async refresh() {
+    try {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.ok && !answer.redirected) this.write(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    } catch (error) {
+      console.info("The server does not answer; it is asked again.", error);
+    }
+    this.timer = null;
+    const lost = this.source?.readyState === EventSource.CLOSED;
+    if (this.source && (lost || this.regions.some((region) => region.dataset.poll))) this.soon(POLL_SECONDS * 1000);
+  }
+
+  write(page) {
+    for (const region of this.regions) {
+      const fresh = page.getElementById(region.id);
+      if (!fresh || this.written.get(region.id) === fresh.innerHTML || this.isInUse(region)) continue;
+      this.written.set(region.id, fresh.innerHTML);
+      const link = region.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+      region.replaceChildren(...fresh.childNodes);
+      if (link) region.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus();
+      if (fresh.dataset.poll) region.dataset.poll = fresh.dataset.poll;
+      else delete region.dataset.poll;
+    }
+  }
+
+  /** Somebody is filling in its form. */
+  isInUse(region) {
+    return region.querySelector("details[open] form") !== null || region.matches(":has(form :focus)");
+  }
+}
+
 const upload = document.getElementById("upload");
 if (upload) new UploadForm(upload);
+const regions = [...document.querySelectorAll("[data-live]")];
+if (regions.some((region) => region.dataset.stream)) new Live(regions);
