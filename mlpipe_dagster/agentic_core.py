@@ -4,11 +4,19 @@ The warehouse stores the outcome together with the state it follows from (wareho
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from mlpipe_dagster.automl.infer import infer_target, infer_task
-from mlpipe_dagster.choices import AskedKind, Choices, Wishes, choose, revised
+from mlpipe_dagster.choices import (
+    AskedKind,
+    Choices,
+    Wishes,
+    choose,
+    choose_target,
+    choose_task,
+    existing_column,
+    revised,
+)
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import (
     AutomlTrigger,
@@ -20,8 +28,9 @@ from mlpipe_dagster.events import (
     XaiReported,
     XaiTrigger,
 )
+from mlpipe_dagster.patience import Patience, patience_of
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import Level, ReportType, Stage, published_task
+from mlpipe_dagster.vocabulary import Level, ReportType, Stage, TaskKind, published_task
 
 REPORT_NAMES = {ReportType.MODEL: "model", ReportType.DATA: "data"}
 
@@ -77,6 +86,7 @@ class Ask:
     fields: dict[str, Any]
     about: dict[str, Any] = field(default_factory=dict)
     """What the answer will need to know of the event that was asked about."""
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,11 @@ def decide(event: Event, known: Known) -> Outcome:
     """What follows from `event`."""
     if known.superseded_by:
         return Stop(f"A newer version, {known.superseded_by}, has been uploaded.")
-    return _RULES[type(event)](event, known)
+    outcome = _RULES[type(event)](event, known)
+    if isinstance(outcome, Ask):
+        terms = patience_of(known.wishes, known.defaults)
+        return replace(outcome, patience=terms.for_question(outcome.fields))
+    return outcome
 
 
 def _after_upload(event: Event, known: Known) -> Outcome:
@@ -121,7 +135,7 @@ def _after_upload(event: Event, known: Known) -> Outcome:
     wishes, profile = known.wishes, known.profile
     try:
         if known.asks("target") and not (wishes.target_column_name and wishes.task_type):
-            return _ask_for_target(cast(DatasetUploaded, event), profile, wishes)
+            return _ask_for_target(cast(DatasetUploaded, event), profile, known)
         choices = choose(profile, wishes, known.defaults, known.budget_unit)
     except UserError as error:
         return Failure(Stage.DATASET, error.error_type, str(error))
@@ -143,39 +157,38 @@ def bias_trigger(dataset_id: str, user_id: str, choices: Choices, known: Known) 
     return Trigger(trigger, choices, notice)
 
 
-def _ask_for_target(event: DatasetUploaded, profile: Profile, wishes: Wishes) -> Ask:
-    guess: str | None = wishes.target_column_name
-    task: str | None = wishes.task_type
-    reason = "You asked to be asked."
-    try:
-        if guess is None:
-            guess, why = infer_target(profile)
-            reason = f"We would take “{guess}”: {why.rstrip('.')}."
-        column = profile.column(guess)
-        if task is None and column is not None:
-            task = infer_task(column, profile.row_count)[0].value
-    except UserError as error:
-        reason = str(error)
+def _ask_for_target(event: DatasetUploaded, profile: Profile, known: Known) -> Ask:
     target_field: dict[str, Any] = {"type": "string", "title": "Column to predict", "enum": profile.names}
     task_field: dict[str, Any] = {
         "type": "string",
         "title": "Kind of task",
+        "description": "Where it is left out: what fits the column.",
         "enum": ["binary", "multiclass", "regression"],
     }
-    if guess in profile.names:
-        target_field["default"] = guess
-    if task:
-        task_field["default"] = task
+    try:
+        guess, task, why = _proposal(profile, known)
+        proposal = f"We would take “{guess}” ({task.value}): {why.rstrip('.')}."
+        target_field["default"] = guess  # and no default of the task: it would be that of another column
+    except UserError as error:
+        proposal = str(error)
+    size = f"{event.dataset.name} has {profile.row_count:,} rows and {len(profile.columns)} columns."
     return Ask(
         kind="target",
         subject=f"{event.dataset.name}: which column should be predicted?",
-        body=f"{event.dataset.name} has {profile.row_count:,} rows and {len(profile.columns)} columns. {reason}",
+        body=f"{size} {proposal}",
         fields={
             "type": "object",
             "properties": {"target_column_name": target_field, "task_type": task_field},
-            "required": ["target_column_name", "task_type"],
+            "required": ["target_column_name"],
         },
     )
+
+
+def _proposal(profile: Profile, known: Known) -> tuple[str, TaskKind, str]:
+    """Target, task and why that target; raises what `choose` raises."""
+    target, why = choose_target(profile, known.wishes, known.defaults)
+    column = existing_column(profile, target)
+    return target, choose_task(known.wishes, known.defaults, column, profile.row_count)[0], why
 
 
 def _after_bias(event: Event, known: Known) -> Outcome:
@@ -275,7 +288,8 @@ def decide_answer(
 def _answered_target(
     _about: Mapping[str, Any], answer: Mapping[str, Any], owner: tuple[str, str], known: Known
 ) -> Outcome:
-    return _chosen(known.wishes.model_copy(update=dict(answer)), owner, known)
+    said = {name: value for name, value in answer.items() if value is not None}
+    return _chosen(known.wishes.model_copy(update=said), owner, known)
 
 
 def _chosen(wishes: Wishes, owner: tuple[str, str], known: Known) -> Trigger:

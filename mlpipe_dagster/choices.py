@@ -4,6 +4,7 @@ Pure functions. Whether to go on, ask or stop is decided in agentic_core.py.
 """
 
 import difflib
+from contextlib import suppress
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -11,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from mlpipe_dagster.automl.infer import infer_target, infer_task
 from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.errors import TargetError, TaskError, UserError
+from mlpipe_dagster.events import Id
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
-from mlpipe_dagster.vocabulary import Level, TaskKind, parse_task, parse_time_budget
+from mlpipe_dagster.vocabulary import AfterTimeout, Level, TaskKind, parse_task, parse_time_budget, parse_wait
 
 Mode = Literal["auto", "ask"]
 AskedKind = Literal["target", "bias", "explain"]
@@ -34,12 +36,26 @@ class Wishes(BaseModel):
     mode: Mode | None = None
     ask: tuple[AskedKind, ...] | None = None
     """Which questions are asked; where nothing is said, the mode `ask` asks for the target alone."""
+    question_timeout: str | None = None
+    """How long a question waits: `30m`, `2h`, `3d`, or `none`."""
+    question_outcome: AfterTimeout | None = None
+    question_reminder: str | None = None
+    """When its respondents are reminded, counted from when it is asked."""
+    respondents: tuple[Id, ...] | None = None
+    """Who may answer besides the owner."""
 
     @field_validator("task_type")
     @classmethod
     def _known_task(cls, text: str | None) -> str | None:
         if text is not None:
             parse_task(text)
+        return text
+
+    @field_validator("question_timeout", "question_reminder")
+    @classmethod
+    def _known_wait(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_wait(text)
         return text
 
     @classmethod
@@ -59,6 +75,9 @@ class Wishes(BaseModel):
             xai_level=settings.default_xai_level,
             sensitive_features=sensitive or None,
             mode=settings.default_mode,
+            question_timeout=settings.question_timeout,
+            question_outcome=settings.question_outcome,
+            question_reminder=settings.question_reminder,
         )
 
 
@@ -85,9 +104,9 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     TargetError, TaskError, BudgetError
         A wish cannot be met, or nothing can be inferred; the message says what to do.
     """
-    target, target_reason = _choose_target(profile, wishes, defaults)
+    target, target_reason = choose_target(profile, wishes, defaults)
     column = existing_column(profile, target)
-    task, task_reason = resolve_task(wishes.task_type or defaults.task_type, column, profile.row_count)
+    task, task_reason = choose_task(wishes, defaults, column, profile.row_count)
     sensitive, sensitive_reason = _choose_sensitive(profile, wishes, defaults, target)
     budget = wishes.time_budget or defaults.time_budget or "60"
     level = wishes.xai_level or defaults.xai_level or Level.BEGINNER
@@ -133,12 +152,21 @@ def _as_wishes(choices: Choices) -> dict[str, Any]:
     }
 
 
-def _choose_target(profile: Profile, wishes: Wishes, defaults: Wishes) -> tuple[str, str]:
+def choose_target(profile: Profile, wishes: Wishes, defaults: Wishes) -> tuple[str, str]:
+    """The target and why; a default counts where the table has that column. Raises TargetError where none is found."""
     if wishes.target_column_name:
         return wishes.target_column_name, "as you asked"
     if defaults.target_column_name and profile.column(defaults.target_column_name):
         return defaults.target_column_name, "your default"
     return infer_target(profile)
+
+
+def choose_task(wishes: Wishes, defaults: Wishes, column: ColumnProfile, row_count: int) -> tuple[TaskKind, str]:
+    """The task and why; a default counts where it fits the column. Raises TaskError as `resolve_task`."""
+    if wishes.task_type is None and defaults.task_type is not None:
+        with suppress(TaskError):
+            return resolve_task(defaults.task_type, column, row_count)[0], "your default"
+    return resolve_task(wishes.task_type, column, row_count)
 
 
 def _choose_sensitive(profile: Profile, wishes: Wishes, defaults: Wishes, target: str) -> tuple[tuple[str, ...], str]:

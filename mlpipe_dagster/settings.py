@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mlpipe_dagster.vocabulary import Level
+from mlpipe_dagster.vocabulary import WAIT_PATTERN, AfterTimeout, Level
 
 
 class Settings(BaseSettings):
@@ -174,6 +174,23 @@ class Settings(BaseSettings):
     default_task_type: str = Field("", alias="MLPIPE_DEFAULT_TASK_TYPE", description="Task type; empty: inferred")
     default_sensitive: str = Field(
         "", alias="MLPIPE_DEFAULT_SENSITIVE", description="Sensitive columns, comma-separated; empty: inferred"
+    )
+    question_timeout: str = Field(
+        "none",
+        pattern=WAIT_PATTERN,
+        alias="MLPIPE_QUESTION_TIMEOUT",
+        description="How long a question waits for its answer: 30m, 2h, 3d, or none for no limit",
+    )
+    question_outcome: AfterTimeout = Field(
+        "wait",
+        alias="MLPIPE_QUESTION_OUTCOME",
+        description="What then happens: default (its suggestion is taken), cancel (its pipeline ends) or wait",
+    )
+    question_reminder: str = Field(
+        "none",
+        pattern=WAIT_PATTERN,
+        alias="MLPIPE_QUESTION_REMINDER",
+        description="How long after a question who may answer it is reminded, once; none: never",
     )
     time_budget_unit: Literal["seconds", "minutes"] = Field(
         "seconds", alias="MLPIPE_TIME_BUDGET_UNIT", description="Unit of a budget that is a bare number"

@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Literal, get_args
 
-from mlpipe_dagster.errors import BudgetError, TaskError
+from mlpipe_dagster.errors import BudgetError, TaskError, UserError
 
 
 class TaskKind(StrEnum):
@@ -136,4 +136,33 @@ def parse_time_budget(text: str, bare_number_unit: str = "seconds") -> float:
         raise BudgetError(f"The time budget “{text[:40]}” is not a positive duration. Write 60 or 60s, 10m, 1h.")
     if seconds > LONGEST_BUDGET_SECONDS:
         raise BudgetError(f"The time budget “{text[:40]}” is longer than 7 days. Choose a shorter one.")
+    return seconds
+
+
+AfterTimeout = Literal["default", "cancel", "wait"]
+AFTER_TIMEOUT: tuple[AfterTimeout, ...] = get_args(AfterTimeout)
+"""What becomes of a question that nobody answered in time: its suggestion is taken, its pipeline ends, it waits on."""
+NO_WAIT = "none"
+WAIT_PATTERN = rf"^\s*(?:{NO_WAIT}|\d{{1,9}}(?:\.\d{{1,3}})?\s*[smhdSMHD]?)\s*$"
+_WAIT_UNITS = _UNIT_SECONDS | {"d": 24 * 3600.0}
+LONGEST_WAIT_SECONDS = 365 * 24 * 3600.0
+
+
+def parse_wait(text: str) -> float | None:
+    """Seconds that `90s`, `30m`, `2h`, `3d` or a bare number of seconds mean; None for `none`: no limit.
+
+    Raises
+    ------
+    UserError
+        `text` is neither, or longer than a year.
+    """
+    word = text.strip().lower()
+    if word == NO_WAIT:
+        return None
+    seconds = 0.0
+    if re.fullmatch(WAIT_PATTERN, word):
+        unit = word[-1] if word[-1] in _WAIT_UNITS else "s"
+        seconds = float(word.rstrip("smhd").strip()) * _WAIT_UNITS[unit]
+    if not 0 < seconds <= LONGEST_WAIT_SECONDS:
+        raise UserError(f"“{text[:40]}” is no time to wait. Write 90s, 30m, 2h, 3d (a year at most) or {NO_WAIT}.")
     return seconds

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mlpipe_dagster.errors import BudgetError, TaskError
-from mlpipe_dagster.vocabulary import TaskKind, parse_task, parse_time_budget, published_task
+from mlpipe_dagster.errors import BudgetError, TaskError, UserError
+from mlpipe_dagster.vocabulary import TaskKind, parse_task, parse_time_budget, parse_wait, published_task
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,17 @@ def test_a_bare_number_may_mean_minutes() -> None:
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(BudgetError, match="time budget"):
         parse_time_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("30m", 1800), (" 2H ", 7200), ("1.5 d", 129_600), ("365d", 31_536_000), ("None", None)],
+)
+def test_times_to_wait(text: str, seconds: float | None) -> None:
+    assert parse_wait(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-5", "366d", "2 weeks", "1e3", "nan", "s", "9" * 400])
+def test_what_is_no_time_to_wait_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="is no time to wait"):
+        parse_wait(text)

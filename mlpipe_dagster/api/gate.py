@@ -182,7 +182,8 @@ class Gate:
             case Owner.QUESTION:
                 with _warehouse(request).reading() as session:
                     question = session.get(Question, path.get("question_id"))
-                return question.user_id if question else user_id  # the route says that there is none
+                    mine = question is None or question.may_answer(user_id)  # the route says that there is none
+                return user_id if mine else None
             case Owner.QUERY if "user_id" in route.query:
                 query = [pair for pair in asked if pair[0] != "user_id"]
                 request.scope["query_string"] = urlencode([*query, ("user_id", user_id)]).encode()

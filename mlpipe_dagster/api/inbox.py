@@ -1,5 +1,7 @@
 """Routes of questions and notifications. What follows from an answer is decided by the agentic core."""
 
+import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
@@ -7,9 +9,11 @@ from fastapi import APIRouter, Body
 from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.parameters import JsonObject, OptionalId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.errors import UserError
+from mlpipe_dagster.events import ID_PATTERN
 from mlpipe_dagster.warehouse import decisions, inbox
 
 router = APIRouter(tags=["inbox"])
+ABOUT_THE_ANSWER = ("user_id", "question_version")
 
 
 @router.get("/questions")
@@ -38,25 +42,38 @@ def answer(
     flusher: TheFlusher,
     caller: TheCaller,
 ) -> dict[str, Any]:
-    """Answer a question: `{"answer": {…}, "user_id": …}`, or the fields of the answer directly.
+    """Answer a question: `{"answer": {…}, "user_id": …, "question_version": …}`, or the fields of the answer directly.
 
-    Where keys are asked for, who answers is the key's user, whatever the body says.
+    Where keys are asked for, who answers is the key's user, whatever the body says. With `question_version`, the one
+    that was read, an answer to a question that was put anew since is refused.
     """
-    said, respondent = _said(body)
-    row = decisions.answer_question(warehouse, question_id, said, caller.user_id or respondent)
+    said = said_in(body)
+    answered_by = caller.user_id or said.respondent
+    row = decisions.answer_question(warehouse, question_id, said.answer, answered_by, said.version)
     flusher.nudge()
     return inbox.question_object(row)
 
 
-def _said(body: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The answer, and who says they give it."""
-    respondent = body.get("user_id")
-    if respondent is not None and not isinstance(respondent, str):
-        raise UserError("user_id must be text.")
+@dataclass(frozen=True)
+class Said:
+    """An answer, who says they give it, and which version of the question they have read."""
+
+    answer: dict[str, Any]
+    respondent: str | None
+    version: int | None
+
+
+def said_in(body: dict[str, Any]) -> Said:
+    """The answer in a body or a form; raises UserError where what is said beside it is not understood."""
+    respondent, version = body.get("user_id"), body.get("question_version")
+    if respondent is not None and not (isinstance(respondent, str) and re.fullmatch(ID_PATTERN, respondent)):
+        raise UserError("user_id must be the id of a user.")
+    if version is not None and not re.fullmatch(r"[1-9][0-9]{0,8}", str(version)):
+        raise UserError("question_version must be the number that the question has in GET /questions.")
     wrapped = body.get("answer")
-    if isinstance(wrapped, dict):
-        return wrapped, respondent
-    return {name: value for name, value in body.items() if name != "user_id"}, respondent
+    fields = wrapped if isinstance(wrapped, dict) else body
+    answer = {name: value for name, value in fields.items() if fields is wrapped or name not in ABOUT_THE_ANSWER}
+    return Said(answer, respondent, int(version) if version is not None else None)
 
 
 @router.get("/notifications")

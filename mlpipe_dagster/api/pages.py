@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.error_answers import status_of
+from mlpipe_dagster.api.inbox import said_in
 from mlpipe_dagster.api.parameters import FormId, FormStatus, OptionalId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.errors import UserError
@@ -95,7 +96,9 @@ async def answer(
     form = await request.form()
     said: dict[str, Any] = {name: value for name, value in form.items() if value != ""}
     try:
-        await run_in_threadpool(decisions.answer_question, warehouse, question_id, said, caller.user_id)
+        read = said_in(said)
+        who = caller.user_id or read.respondent
+        await run_in_threadpool(decisions.answer_question, warehouse, question_id, read.answer, who, read.version)
     except UserError as error:
         return await run_in_threadpool(_inbox, warehouse, caller.own, fault=str(error), status=status_of(error))
     flusher.nudge()

@@ -3,6 +3,7 @@
 What a pipeline makes of them is decided in choices.py.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from pydantic import ValidationError
 from mlpipe_dagster.api.parameters import OptionalText, split_list
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
 from mlpipe_dagster.errors import UserError
-from mlpipe_dagster.vocabulary import Level, parse_task, parse_time_budget
+from mlpipe_dagster.events import ID_PATTERN
+from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level, parse_task, parse_time_budget, parse_wait
 
 MODES = ("auto", "ask")
 
@@ -28,6 +30,10 @@ class ChoiceFields:
     sensitive_features: OptionalText = None
     mode: OptionalText = None
     ask: OptionalText = None
+    question_timeout: OptionalText = None
+    question_outcome: OptionalText = None
+    question_reminder: OptionalText = None
+    respondents: OptionalText = None
 
     def custom_metadata(self, budget_unit: str) -> dict[str, Any]:
         """`{"pipeline": {…}}` with what was said, `{}` when nothing was.
@@ -87,6 +93,28 @@ def _ask(text: str, _unit: str) -> list[str]:
     return kinds
 
 
+def _wait(text: str, _unit: str) -> str:
+    parse_wait(text)
+    return text
+
+
+def _outcome(text: str, _unit: str) -> str:
+    if text.lower() not in AFTER_TIMEOUT:
+        known = ", ".join(AFTER_TIMEOUT)
+        raise UserError(f"“{text}” is nothing that happens to a question in the end. Use one of: {known}.")
+    return text.lower()
+
+
+def _respondents(text: str, _unit: str) -> list[str]:
+    named = split_list(text)
+    wrong = [user_id for user_id in named if not re.fullmatch(ID_PATTERN, user_id)]
+    if wrong:
+        raise UserError(
+            f"“{wrong[0]}” cannot be the id of a user. Name respondents by their ids: ann, bob@example.org."
+        )
+    return list(named)
+
+
 _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "target_column_name": lambda text, _unit: text,
     "task_type": _task,
@@ -95,4 +123,8 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "sensitive_features": lambda text, _unit: list(split_list(text)),
     "mode": _mode,
     "ask": _ask,
+    "question_timeout": _wait,
+    "question_outcome": _outcome,
+    "question_reminder": _wait,
+    "respondents": _respondents,
 }

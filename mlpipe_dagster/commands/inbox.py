@@ -39,9 +39,9 @@ def answer(question_id: str, answers: tuple[str, ...], user_id: str | None) -> N
     client = ApiClient()
     question = client.get("questions", question_id)
     content = parse_answers(question["fields"]["properties"], answers)
-    client.post(
-        "questions", question_id, "answer", content={"user_id": user_id or question["user_id"], "answer": content}
-    )
+    said = {"user_id": user_id or question["user_id"], "answer": content}
+    read = {"question_version": question["question_version"]}
+    client.post("questions", question_id, "answer", content=said | read)
     click.echo(f"Answered. Follow it with: mlpipe watch {question['dataset_id']} --user-id {question['user_id']}")
 
 

@@ -116,9 +116,25 @@ def question_text(question: Mapping[str, Any]) -> list[str]:
     return [
         f"{question['subject']} ({question['dataset_id']} {question['version']}, {question['created_at'][:16]})",
         *(f"  {line}" for line in question["body"].splitlines() if line.strip()),
+        *_terms(question),
         *(f"  {name}: {_field(shape)}" for name, shape in fields.items()),
         f"  Answer with: mlpipe answer {question['id']} {example} --user-id {question['user_id']}",
     ]
+
+
+AT_DEADLINE = {
+    "default": "then its suggestion is taken",
+    "cancel": "then its pipeline is cancelled",
+    "wait": "when it is overdue",
+}
+
+
+def _terms(question: Mapping[str, Any]) -> list[str]:
+    """Until when, and who else may answer."""
+    others = [user_id for user_id in question.get("respondents", ()) if user_id != question["user_id"]]
+    until = question.get("deadline")
+    lines = [f"  Answer until {until[:16]} UTC, {AT_DEADLINE[question['outcome']]}."] if until else []
+    return lines + ([f"  May be answered by {', '.join(others)}, too."] if others else [])
 
 
 def _field(shape: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import click
 
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.commands.pipeline import watch_pipeline
-from mlpipe_dagster.vocabulary import Level
+from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 
 
 @click.command()
@@ -22,6 +22,10 @@ from mlpipe_dagster.vocabulary import Level
 @click.option("--sensitive", help="Sensitive columns, comma-separated; found where it is left out.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")
 @click.option("--ask", help="Which questions to be asked, comma-separated: target, bias, explain.")
+@click.option("--question-timeout", help="How long a question waits: 30m, 2h, 3d, none.")
+@click.option("--question-outcome", type=click.Choice(AFTER_TIMEOUT), help="What then becomes of it.")
+@click.option("--question-reminder", help="When to remind of it, once: 30m, 2h, 3d, none.")
+@click.option("--respondents", help="User ids of others who may answer, comma-separated.")
 @click.option("--watch", is_flag=True, help="Follow the pipeline to its end.")
 def upload(
     file: Path,
@@ -34,9 +38,8 @@ def upload(
     time_budget: str | None,
     xai_level: str | None,
     sensitive: str | None,
-    mode: str | None,
-    ask: str | None,
     watch: bool,
+    **asked: str | None,
 ) -> None:
     """Upload the table FILE; its pipeline starts at once."""
     client = ApiClient()
@@ -50,8 +53,7 @@ def upload(
         "time_budget": time_budget,
         "xai_level": xai_level,
         "sensitive_features": sensitive,
-        "mode": mode,
-        "ask": ask,
+        **asked,
     }
     dataset = client.upload(file, file.name, form)
     rows = "" if dataset["row_count"] is None else f"{dataset['row_count']:,} rows, "

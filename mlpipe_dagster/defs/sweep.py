@@ -13,7 +13,7 @@ from mlpipe_dagster.defs.resources import KafkaResource, WarehouseResource
 from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.topics import topic_ids
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import audit, outbox, reconcile, removals
+from mlpipe_dagster.warehouse import audit, outbox, questions_due, reconcile, removals
 from mlpipe_dagster.warehouse.pipelines import ASSETS
 from mlpipe_dagster.warehouse.reconcile import LAUNCH_GRACE, RunSeen, RunState, Wanted
 from mlpipe_dagster.warehouse.schema import LedgerRow
@@ -36,7 +36,8 @@ UNFINISHED = [
     jobs=list(STAGE_JOBS.values()),
     minimum_interval_seconds=SWEEP_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Publishes what waits in the outbox, asks again for work whose run died, ends what is overdue.",
+    description="Publishes what waits in the outbox, asks again for work whose run died, ends what is overdue, "
+    "and applies the timeouts of questions.",
 )
 def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kafka: KafkaResource) -> dg.SensorResult:
     """One round over everything that is unfinished."""
@@ -45,6 +46,7 @@ def sweep(context: dg.SensorEvaluationContext, warehouse: WarehouseResource, kaf
         reconcile.recheck_unknown(session, store)
         reconcile.take_over(session, store)
         reconcile.end_overdue(session, store)
+    questions_due.apply(store)
     _end_late_runs(store, instance)
     _end_forgotten_runs(instance)
     notes = list(_terminate_unwanted(store, instance))

@@ -182,9 +182,9 @@ def decide_in_place_of(session: Session, warehouse: Warehouse, row: LedgerRow) -
 
 
 def answer_question(
-    warehouse: Warehouse, question_id: str, answer: dict[str, Any], answered_by: str | None
+    warehouse: Warehouse, question_id: str, answer: dict[str, Any], answered_by: str | None, version: int | None = None
 ) -> Question:
-    """Store an answer together with the trigger that follows from it.
+    """Store an answer together with the trigger that follows from it; `version`: the one that was read.
 
     Raises
     ------
@@ -192,20 +192,32 @@ def answer_question(
         As `inbox.close_with_answer`; also when the chosen target or task does not fit the table.
     """
     with warehouse.transaction() as session:
-        respondent = answered_by or inbox.get_question(session, question_id).user_id
-        question = inbox.close_with_answer(session, question_id, answer, respondent)
-        owner = Owner(question.user_id, question.dataset_id, question.number)
-        version = datasets.get_version(session, owner.user_id, owner.dataset_id, question.number)
-        known = what_is_known(session, warehouse, owner, version)
-        outcome = decide_answer(
-            question.kind, question.about or {}, question.answer or {}, (owner.dataset_id, owner.user_id), known
-        )
-        basis = Basis(owner, question.id, question.cause, version.correlation_id)
-        _store(session, warehouse.settings, basis, outcome, "questions", None)
-        pipeline = ledger.get_pipeline(session, owner)
-        if pipeline and pipeline.status == "waiting":
-            pipeline.status = ENDS.get(outcome.reason, "running") if isinstance(outcome, Stop) else "running"
+        question = inbox.close_with_answer(session, question_id, answer, answered_by, version)
+        _follow(session, warehouse, question)
     return question
+
+
+def take_default(session: Session, warehouse: Warehouse, question_id: str) -> Question:
+    """Answer a question whose time is over with its own suggestion. Raises as `answer_question`."""
+    question = inbox.close_with_default(session, question_id)
+    _follow(session, warehouse, question)
+    return question
+
+
+def _follow(session: Session, warehouse: Warehouse, question: Question) -> None:
+    """What follows from the answer that was just recorded."""
+    owner = Owner(question.user_id, question.dataset_id, question.number)
+    version = datasets.get_version(session, owner.user_id, owner.dataset_id, question.number)
+    known = what_is_known(session, warehouse, owner, version)
+    outcome = decide_answer(
+        question.kind, question.about or {}, question.answer or {}, (owner.dataset_id, owner.user_id), known
+    )
+    cause = question.id if question.version == 1 else f"{question.id}/{question.version}"
+    basis = Basis(owner, cause, question.cause, version.correlation_id)
+    _store(session, warehouse.settings, basis, outcome, "questions", None)
+    pipeline = ledger.get_pipeline(session, owner)
+    if pipeline and pipeline.status == "waiting":
+        pipeline.status = ENDS.get(outcome.reason, "running") if isinstance(outcome, Stop) else "running"
 
 
 def _store(

@@ -20,7 +20,7 @@ from mlpipe_dagster.warehouse.datasets import LIVE_STATUSES, OPEN_STATES
 from mlpipe_dagster.warehouse.deadlines import time_allowed
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster.warehouse.schema import DatasetVersion, LedgerRow
+from mlpipe_dagster.warehouse.schema import DatasetVersion, LedgerRow, Pipeline
 from mlpipe_dagster.warehouse.warehouse import OURS, Warehouse
 
 RETRIABLE = ("failed", "cancelled")
@@ -47,15 +47,23 @@ def cancel_pipeline(warehouse: Warehouse, dataset_id: str, user_id: str | None, 
         pipeline = ledger.get_pipeline(session, owner)
         if pipeline is None or pipeline.status not in LIVE_STATUSES:
             raise Conflict(f"The pipeline of {dataset_id} is {pipeline.status if pipeline else 'unknown'} already.")
-        pipeline.status = "cancelled"
-        rows = [row for row in rows_of(session, owner) if row.state in OPEN_STATES]
-        runs = tuple(row.run_id for row in rows if row.state == "taken" and row.run_id)
-        for row in rows:
-            row.state, row.note = "cancelled", f"cancelled by {by}"
-            ledger.record(session, "stage.cancelled", audit.person(user_id), row)
-        closed = inbox.close_questions(session, owner)
-        audit.record(session, "pipeline.cancelled", audit.person(user_id), owner, questions_closed=closed)
-        inbox.notify(session, owner, Notice(f"{owner.dataset_id}: cancelled", f"By {by}.", "warning"), _fresh("cancel"))
+        return end_pipeline(session, pipeline, owner, by, audit.person(user_id))
+
+
+def end_pipeline(
+    session: Session, pipeline: Pipeline, owner: Owner, by: str, actor: audit.Actor, why: str = ""
+) -> Cancelled:
+    """Cancel a pipeline that has not ended yet, with all that is open in it, and tell its owner."""
+    pipeline.status = "cancelled"
+    rows = [row for row in rows_of(session, owner) if row.state in OPEN_STATES]
+    runs = tuple(row.run_id for row in rows if row.state == "taken" and row.run_id)
+    for row in rows:
+        row.state, row.note = "cancelled", f"cancelled by {by}"
+        ledger.record(session, "stage.cancelled", actor, row)
+    closed = inbox.close_questions(session, owner)
+    audit.record(session, "pipeline.cancelled", actor, owner, questions_closed=closed)
+    notice = Notice(f"{owner.dataset_id}: cancelled", f"By {by}. {why}".rstrip(), "warning")
+    inbox.notify(session, owner, notice, _fresh("cancel"))
     return Cancelled(owner, runs)
 
 

@@ -33,6 +33,7 @@ from mlpipe_dagster.warehouse.schema import (
     OutboxRow,
     Pipeline,
     Question,
+    Respondent,
     Row,
     TransformationReportRow,
     UserRow,
@@ -51,6 +52,7 @@ ERASED: Mapping[str, Any] = {
     "explanations": XaiReportRow,
     "history": FormerResult,
     "questions": Question,
+    "respondent_of": Respondent,
     "notifications": Notification,
     "events": OutboxRow,
     "model_numbers": ModelKey,
@@ -77,6 +79,10 @@ REMAINS = (
         "what": "the ids of datasets: as Dagster's partition keys with the events of their materializations, and as "
         "rows of the ledger without content",
         "why": "An id that was used is never given to anybody else; a record that Kafka delivers again must be known.",
+    },
+    {
+        "what": "the id where others have named it: as who may answer their questions, and who has answered one",
+        "why": "These are other persons' records, which say who decided about their data.",
     },
     {"what": "backups", "why": "They are outside the platform: erase them where they are kept."},
 )

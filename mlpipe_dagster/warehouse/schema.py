@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, Text, UniqueConstraint, false
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from mlpipe_dagster import clock
 
@@ -341,12 +341,13 @@ class Removal(Row):
 
 
 class Question(Row):
-    """A decision that is a person's. It waits without a run and without a limit."""
+    """A decision that is a person's. It waits without a run; whether for ever, its deadline says."""
 
     __tablename__ = "questions"
     __table_args__ = (
         Index("ix_questions_owner", "user_id", "status"),
         Index("ix_questions_waiting", "status", "created_at"),
+        Index("ix_questions_due", "status", "deadline", "outcome"),
     )
     id: Mapped[str] = mapped_column(primary_key=True)
     cause: Mapped[str] = mapped_column(unique=True)
@@ -362,10 +363,32 @@ class Question(Row):
     """What the answer will need to know of the event that was asked about: the trigger that would follow."""
     status: Mapped[str] = mapped_column(default="open")
     """open, answered, closed."""
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
+    """One more each time the same question is put anew: an answer to an older one does not count."""
+    deadline: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(default="wait", server_default="wait")
+    """What happens at the deadline: default, cancel, wait."""
+    remind_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
     answer: Mapped[dict[str, Any] | None]
     answered_by: Mapped[str | None]
     answered_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    respondents: Mapped[list["Respondent"]] = relationship(
+        lazy="selectin", passive_deletes=True, cascade="all, delete-orphan", order_by="Respondent.user_id"
+    )
+
+    def may_answer(self, user_id: str) -> bool:
+        """The owner may, and whom the owner named."""
+        return user_id == self.user_id or any(user_id == named.user_id for named in self.respondents)
+
+
+class Respondent(Row):
+    """A person besides the owner who may answer a question."""
+
+    __tablename__ = "question_respondents"
+    question_id: Mapped[str] = mapped_column(ForeignKey("questions.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True, index=True)
 
 
 class Notification(Row):
@@ -383,6 +406,8 @@ class Notification(Row):
     subject: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
     link: Mapped[str | None]
+    question_id: Mapped[str | None] = mapped_column(index=True)
+    """The question it is about, whose respondents are told, too."""
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 

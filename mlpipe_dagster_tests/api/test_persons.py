@@ -28,7 +28,7 @@ def ann(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> TestClient:
     """Two people have everything one can have: two tables, one at work, a question, models, explanations, a key."""
     for user_id in ("ann", "bob"):
         for dataset_id in (f"loans-{user_id}", f"flats-{user_id}"):
-            fields = {"user_id": user_id, "dataset_id": dataset_id, "name": "n", "mode": "ask"}
+            fields = {"user_id": user_id, "dataset_id": dataset_id, "name": "n", "mode": "ask", "respondents": "ann"}
             stored = client.post("/datasets/upload", data=fields, files={"file": ("a.csv", CSV)})
             assert stored.status_code == 200
         model = {"model_id": "m", "name": "M", "framework": "onnx", "model_type": "classification"}
@@ -47,9 +47,13 @@ def ann(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> TestClient:
             keys.create_key(session, user_id, AccessRole.USER)
     assert client.post("/users/", json=ANN).status_code == 200
     with warehouse.reading() as session:
-        version = session.scalars(select(persons.DatasetVersion).where(persons.DatasetVersion.user_id == "ann")).first()
-    assert version is not None
+        version, of_bob = (
+            session.scalars(select(persons.DatasetVersion).where(persons.DatasetVersion.user_id == user_id)).first()
+            for user_id in ("ann", "bob")
+        )
+    assert version is not None and of_bob is not None
     scenes.read_table(warehouse, tmp_path, version)
+    scenes.read_table(warehouse, tmp_path, of_bob)
     at_work = scenes.arrived(
         scenes.bias_trigger(version.dataset_id), "bias-trigger-events", ce_id="t-1", version="v1", offset=7
     )

@@ -1,11 +1,13 @@
-"""What warehouse tests share: a fresh warehouse on SQLite and a folder, and a real S3 server where one is installed."""
+"""What warehouse tests share: a fresh warehouse on SQLite and a folder; Postgres and S3 where they are installed."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
+from mlpipe_dagster_tests.warehouse import postgres_server
 from mlpipe_dagster_tests.warehouse.s3_server import PROGRAM, WHY_NOT, S3Server, running_s3_server
 
 
@@ -13,6 +15,15 @@ from mlpipe_dagster_tests.warehouse.s3_server import PROGRAM, WHY_NOT, S3Server,
 def warehouse(home: Path) -> Warehouse:
     """Catalogue and objects below the test's own home."""
     return open_warehouse()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a Postgres for all tests of a session; each makes a database of its own."""
+    if postgres_server.programs() is None or find_spec("psycopg2") is None:
+        pytest.skip(postgres_server.WHY_NOT)
+    with postgres_server.running_postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,10 @@ from mlpipe_dagster.warehouse import audit, audit_chain
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
 from mlpipe_dagster.warehouse.catalogue import Catalogue
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster_tests.warehouse.postgres_server import WHY_NOT, new_database, programs, running_postgres
+from mlpipe_dagster_tests.warehouse.postgres_server import new_database
 
 LOANS = Owner("ann", "loans", 1)
 WRITERS, ENTRIES, SEALERS = 4, 25, 3
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    if programs() is None or find_spec("psycopg2") is None:
-        pytest.skip(WHY_NOT)
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
