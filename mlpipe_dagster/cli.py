@@ -22,6 +22,7 @@ MODULES = {
     "dlq": "dlq",
     "keys": "keys",
     "users": "users",
+    "channels": "channels",
     "history": "audit",
     "audit": "audit",
     "sql": "sql",

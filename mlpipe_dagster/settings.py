@@ -196,6 +196,28 @@ class Settings(BaseSettings):
         "seconds", alias="MLPIPE_TIME_BUDGET_UNIT", description="Unit of a budget that is a bare number"
     )
 
+    # notifications outside the platform
+    notify_urls: SecretStr = Field(
+        SecretStr(""),
+        alias="MLPIPE_NOTIFY_URLS",
+        description="Apprise URLs, blanks between them, that are told of everybody's notifications and questions",
+    )
+    notify_private: bool = Field(
+        False,
+        alias="MLPIPE_NOTIFY_PRIVATE",
+        description="Whether users' own channels may reach addresses of this machine and its network, and local files",
+    )
+    notify_attempts: int = Field(8, ge=1, alias="MLPIPE_NOTIFY_ATTEMPTS", description="Tries a delivery gets")
+    notify_retry_seconds: float = Field(
+        15,
+        gt=0,
+        alias="MLPIPE_NOTIFY_RETRY_SECONDS",
+        description="Longest wait before the second try of a delivery; doubles with each further one",
+    )
+    notify_retry_longest_seconds: float = Field(
+        900, gt=0, alias="MLPIPE_NOTIFY_RETRY_LONGEST", description="Longest wait before any further try of a delivery"
+    )
+
     # deadlines and limits
     dataset_deadline_seconds: float = Field(
         1800, alias="MLPIPE_DATASET_DEADLINE", description="Seconds for reading a table"

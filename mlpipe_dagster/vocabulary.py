@@ -53,6 +53,10 @@ TRIGGERED = (Stage.BIAS, Stage.AUTOML, Stage.XAI)
 PipelineStatus = Literal["running", "waiting", "done", "failed", "cancelled", "superseded"]
 PIPELINE_STATUSES: tuple[PipelineStatus, ...] = get_args(PipelineStatus)
 
+DeliveryState = Literal["waiting", "delivered", "failed", "dropped"]
+DELIVERY_STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
+"""What becomes of a notification on its way to an outside channel."""
+
 
 class AccessRole(StrEnum):
     """What the bearer of an API key may do."""

@@ -120,6 +120,8 @@ ACCESS: Mapping[str, Need] = {
     "PUT /users/{user_id}": CHANGE,
     "DELETE /users/{user_id}": CHANGE,
     "GET /users/{user_id}/export": CHANGE,
+    "GET /users/{user_id}/channels": READ,
+    "PUT /users/{user_id}/channels": CHANGE,
     "GET /audit": READ.of(Owner.QUERY),
     "GET /audit/export": READ.of(Owner.QUERY),
     "GET /audit/chain": Need(frozenset({ADMIN, AUDITOR}), Owner.NOBODY),

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from mlpipe_dagster.api import (
     asyncapi,
     bias_reports,
+    channels,
     datasets,
     error_answers,
     health,
@@ -35,6 +36,7 @@ from mlpipe_dagster.api.description import describe
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.gate import Gate, confirm
 from mlpipe_dagster.api.guard import Guard
+from mlpipe_dagster.channels.courier import Courier
 from mlpipe_dagster.exposure import check_exposure
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.log_watch import LogWatch
@@ -60,6 +62,7 @@ ROUTERS = (
     live.router,
     roles.router,
     users.router,
+    channels.router,
     audit_routes.router,
     plots.router,
     health.router,
@@ -98,14 +101,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     connection = Connection.from_settings()
     publisher, watch = Publisher(connection), LogWatch(connection)
     flusher = Flusher(lambda: _after_commit(warehouse, publisher))
+    courier = Courier(warehouse)
     inspector = Inspector()
     app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, inspector
     metrics.watch_platform(app, warehouse, watch)
     flusher.start()
+    courier.start()
     try:
         yield
     finally:
         watch.close()
+        await run_in_threadpool(courier.stop)
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)
         await run_in_threadpool(inspector.close)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
+from sqlalchemy.orm import Session
 
 from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.parameters import JsonObject, OptionalId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import ID_PATTERN
-from mlpipe_dagster.warehouse import decisions, inbox
+from mlpipe_dagster.warehouse import decisions, deliveries, inbox
 
 router = APIRouter(tags=["inbox"])
 ABOUT_THE_ANSWER = ("user_id", "question_version")
@@ -22,9 +23,10 @@ def questions(
     user_id: OptionalId = None,
     status: Literal["open", "answered", "closed"] | None = None,
 ) -> list[dict[str, Any]]:
-    """Questions, newest first."""
+    """Questions, newest first; `deliveries` says which outside channel was told."""
     with warehouse.reading() as session:
-        return [inbox.question_object(row) for row in inbox.list_questions(session, user_id, status)]
+        found = [inbox.question_object(row) for row in inbox.list_questions(session, user_id, status)]
+        return _with_deliveries(session, found)
 
 
 @router.get("/questions/{question_id}")
@@ -78,6 +80,12 @@ def said_in(body: dict[str, Any]) -> Said:
 
 @router.get("/notifications")
 def notifications(warehouse: TheWarehouse, user_id: OptionalId = None) -> list[dict[str, Any]]:
-    """Notifications, newest first."""
+    """Notifications, newest first; `deliveries` says which outside channel was told."""
     with warehouse.reading() as session:
-        return [inbox.notification_object(row) for row in inbox.list_notifications(session, user_id)]
+        found = [inbox.notification_object(row) for row in inbox.list_notifications(session, user_id)]
+        return _with_deliveries(session, found)
+
+
+def _with_deliveries(session: Session, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    told = deliveries.of_messages(session, [one["id"] for one in objects])
+    return [{**one, "deliveries": told.get(one["id"], [])} for one in objects]

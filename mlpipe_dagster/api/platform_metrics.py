@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe_dagster.messaging.log_watch import LogView
 from mlpipe_dagster.messaging.topics import DEAD_LETTER_SUFFIX, pipeline_topics, topic_table
-from mlpipe_dagster.vocabulary import PIPELINE_STATUSES
+from mlpipe_dagster.vocabulary import DELIVERY_STATES, PIPELINE_STATUSES
 from mlpipe_dagster.warehouse.census import DURATION_BUCKETS, Census, StageKey
 
 FRESH_SECONDS = 5.0
@@ -103,6 +103,23 @@ def _catalogue(census: Census) -> Iterator[Metric]:
         "mlpipe_question_oldest_age_seconds",
         "Age of the question that has waited longest; 0: none.",
         census.question_oldest_seconds,
+    )
+    deliveries = dict.fromkeys(DELIVERY_STATES, 0) | dict(census.deliveries)
+    yield _labelled(
+        "mlpipe_deliveries",
+        "Notifications and questions to outside channels, by state.",
+        ("state",),
+        {(state,): number for state, number in deliveries.items()},
+    )
+    yield _gauge(
+        "mlpipe_delivery_oldest_age_seconds",
+        "Age of the delivery to an outside channel that has waited longest; 0: none.",
+        census.delivery_oldest_seconds,
+    )
+    yield _gauge(
+        "mlpipe_deliveries_failed_last_hour",
+        "Deliveries to outside channels that were given up in the last hour.",
+        census.deliveries_failed_lately,
     )
 
 

@@ -15,15 +15,16 @@ from mlpipe_dagster.commands.checkups import (
     check_kafka,
     check_warehouse,
 )
+from mlpipe_dagster.commands.delivery_checkups import check_deliveries
 from mlpipe_dagster.commands.role_checkups import check_roles
 
-CHECKS = (check_kafka, check_warehouse, check_roles, check_api, check_dagster)
+CHECKS = (check_kafka, check_warehouse, check_roles, check_deliveries, check_api, check_dagster)
 STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}
 
 
 @click.command()
 def doctor() -> None:
-    """Check every part: Kafka, warehouse, roles, API, Dagster. Exits with 1 where something fails."""
+    """Check every part: Kafka, warehouse, roles, notifications, API, Dagster. Exits with 1 where something fails."""
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would log stands in the findings
     console = Console(highlight=False)
     found = []

@@ -35,7 +35,7 @@ NOBODYS = Owner("", "")
 
 @dataclass(frozen=True)
 class Actor:
-    """Who did it: a kind (user, service, core, sensor, sweep, run, operator) and which one."""
+    """Who did it: a kind (user, service, core, sensor, sweep, courier, run, operator) and which one."""
 
     kind: str
     name: str | None = None
@@ -44,6 +44,7 @@ class Actor:
 CORE = Actor("core")
 SWEEP = Actor("sweep")
 SENSOR = Actor("sensor")
+COURIER = Actor("courier")
 OPERATOR = Actor("operator")
 """Whoever has the command line on the platform's own machine."""
 

@@ -25,7 +25,7 @@ class AuditRow(Row):
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime]
     actor_kind: Mapped[str]
-    """user, service, core, sensor, sweep, run, operator."""
+    """user, service, core, sensor, sweep, courier, run, operator."""
     actor: Mapped[str | None]
     """Which one: a user id, the name of a service, a run id."""
     user_id: Mapped[str | None]

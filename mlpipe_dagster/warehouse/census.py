@@ -12,7 +12,15 @@ from sqlalchemy import ColumnElement, Float, and_, case, cast, extract, func, se
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
-from mlpipe_dagster.warehouse.schema import HandledLetter, LedgerRow, OutboxRow, Pipeline, Question, ReaderPosition
+from mlpipe_dagster.warehouse.schema import (
+    DeliveryRow,
+    HandledLetter,
+    LedgerRow,
+    OutboxRow,
+    Pipeline,
+    Question,
+    ReaderPosition,
+)
 
 DURATION_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 """Upper bounds in seconds, for the distribution of stage durations."""
@@ -48,6 +56,11 @@ class Census:
     """Runs that took a stage and ended without its result: troubles that were tried again, and failures for good."""
     questions_waiting: int = 0
     question_oldest_seconds: float = 0.0
+    deliveries: Mapping[str, int] = field(default_factory=dict)
+    """Of notifications and questions to outside channels, by state."""
+    delivery_oldest_seconds: float = 0.0
+    deliveries_failed_lately: int = 0
+    """Given up within the last hour."""
     positions: Mapping[str, tuple[str | None, Mapping[int, int]]] = field(default_factory=dict)
     """Topic id and next offset of each partition, as the sensor of each topic has them."""
     handled_letters: Sequence[tuple[str, str]] = ()
@@ -72,6 +85,9 @@ def count(session: Session) -> Census:
         run_failures=_run_failures(session),
         questions_waiting=questions,
         question_oldest_seconds=_age(now, oldest_question),
+        deliveries=_by(session, DeliveryRow.state),
+        delivery_oldest_seconds=_age(now, session.scalar(_oldest_delivery())),
+        deliveries_failed_lately=session.scalar(_given_up_since(now - LATELY)) or 0,
         positions=_positions(session),
         handled_letters=[
             (row.coordinates, row.topic_id)
@@ -96,6 +112,14 @@ def _outbox(session: Session) -> tuple[int, datetime | None, int]:
 def _by(session: Session, *columns: Any) -> dict[Any, int]:
     rows = session.execute(select(*columns, func.count()).group_by(*columns)).all()
     return {row[0] if len(columns) == 1 else tuple(row[:-1]): row[-1] for row in rows}
+
+
+def _oldest_delivery() -> Any:
+    return select(func.min(DeliveryRow.created_at)).where(DeliveryRow.state == "waiting")
+
+
+def _given_up_since(since: datetime) -> Any:
+    return select(func.count()).where(DeliveryRow.state == "failed", DeliveryRow.ended_at >= since)
 
 
 _BEGUN = case(

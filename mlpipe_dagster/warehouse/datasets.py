@@ -25,6 +25,7 @@ from mlpipe_dagster.warehouse.schema import (
     DatasetKey,
     DatasetVersion,
     Decision,
+    DeliveryRow,
     FormerResult,
     LedgerRow,
     ModelFileRow,
@@ -40,6 +41,17 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 OPEN_STATES = ("expected", "taken", "unknown")
 LIVE_STATUSES = ("running", "waiting")
+_OF_A_VERSION = (
+    XaiReportRow,
+    BiasReportRow,
+    TransformationReportRow,
+    FormerResult,
+    Pipeline,
+    Question,
+    Notification,
+    DeliveryRow,
+)
+"""Rows that go with the version they are about."""
 
 
 @dataclass(frozen=True)
@@ -351,7 +363,7 @@ def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
     session.execute(delete(ModelRow).where(ModelRow.id.in_(model_rows)))
     files += session.scalars(select(XaiReportRow.file_path).where(*of_version(XaiReportRow, version)))
     files += former.files_of(session, version.user_id, version.dataset_id, version.number)
-    for row in (XaiReportRow, BiasReportRow, TransformationReportRow, FormerResult, Pipeline, Question, Notification):
+    for row in _OF_A_VERSION:
         session.execute(delete(row).where(*of_version(row, version)))
     session.execute(update(Decision).where(*of_version(Decision, version)).values(detail=""))
     about = OutboxRow.event_type != "dataset.deleted"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Ask, Notice
 from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
-from mlpipe_dagster.warehouse import audit
+from mlpipe_dagster.warehouse import audit, deliveries
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
 from mlpipe_dagster.warehouse.schema import Notification, Question, Respondent
@@ -34,7 +34,9 @@ def notify(session: Session, owner: Owner, notice: Notice, cause: str, question:
         "question_id": question.id if question else None,
         "created_at": clock.now(),
     }
-    insert_once(session, Notification, values)
+    if insert_once(session, Notification, values):
+        people = respondents_of(question) if question else []
+        deliveries.enqueue(session, "notification", str(values["id"]), owner, [owner.user_id, *people])
 
 
 def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
@@ -53,6 +55,7 @@ def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
     row.status, row.answer, row.answered_by, row.answered_at = "open", None, None, None
     row.respondents = [Respondent(user_id=user_id) for user_id in dict.fromkeys(terms.respondents)]
     session.flush()
+    deliveries.enqueue(session, "question", row.id, owner, respondents_of(row), row.version)
     audit.record(
         session, "question.asked", audit.CORE, owner, cause=cause, question=row.id, kind=row.kind, version=row.version,
         deadline=iso_or_none(row.deadline), outcome=row.outcome, respondents=[*terms.respondents] or None,

@@ -45,6 +45,12 @@ def former_link(settings: Settings, partition_key: str, user_id: str, entry: int
     return f"{settings.api_base}/pipelines/{_path(partition_key)}/history/{entry}{owner}"
 
 
+def answer_link(settings: Settings, question_id: str, field: str = "", choice: str = "") -> str:
+    """The question in the inbox, with one field of the answer filled in; nothing is sent until a person does."""
+    filled = f"&{quote(field, safe='')}={quote(choice, safe='')}" if field else ""
+    return f"{settings.api_base}/inbox?question={quote(question_id, safe='')}{filled}"
+
+
 def plot_link(settings: Settings, asset: str, user_id: str, dataset_id: str, version: str) -> str:
     """The small SVG that the Dagster UI shows with a materialization."""
     return f"{settings.api_base}/plots/{_path(asset, user_id, dataset_id, version)}.svg"

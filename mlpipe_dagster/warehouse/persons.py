@@ -20,9 +20,11 @@ from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     ApiKeyRow,
     BiasReportRow,
+    ChannelRow,
     DatasetKey,
     DatasetVersion,
     Decision,
+    DeliveryRow,
     FormerResult,
     LedgerRow,
     LoginSession,
@@ -54,6 +56,8 @@ ERASED: Mapping[str, Any] = {
     "questions": Question,
     "respondent_of": Respondent,
     "notifications": Notification,
+    "channels": ChannelRow,
+    "deliveries": DeliveryRow,
     "events": OutboxRow,
     "model_numbers": ModelKey,
 }
@@ -62,7 +66,7 @@ EMPTIED: Mapping[str, Any] = {"stages": LedgerRow, "decisions": Decision}
 """Rows that stay without their content: a cause that Kafka delivers once more must be known again."""
 KEPT: Mapping[str, Any] = {"dataset_keys": DatasetKey, "audit": AuditRow}
 """Rows that stay: ids, and who did what."""
-SECRET = frozenset({"secret_hash", "file_path", "parquet_path", "primary_file_path"})
+SECRET = frozenset({"url", "secret_hash", "file_path", "parquet_path", "primary_file_path"})
 OBJECTS = ("datasets", "tables", "models", "explanations", *(f"plots/{asset}" for asset in PLOTTED_ASSETS))
 """Where objects of persons lie, each below it under the user's id."""
 

@@ -3,7 +3,6 @@
 Which errors pass stands in trouble.py; who notices a dead run is the sweep.
 """
 
-import random
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -12,18 +11,16 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.warehouse import audit, failures, ledger
 from mlpipe_dagster.warehouse.audit import SWEEP, Actor
+from mlpipe_dagster.warehouse.backoff import backoff
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.schema import LedgerRow
 
-MOST_DOUBLINGS = 30
 LONGEST_REASON = 500
 
 
 def delay(failures_so_far: int, settings: Settings) -> timedelta:
-    """How long to wait before the next try: doubles with each failure up to a cap; half of it is left to chance."""
-    doublings = min(failures_so_far - 1, MOST_DOUBLINGS)
-    longest = min(settings.retry_seconds * 2.0**doublings, settings.retry_longest_seconds)
-    return timedelta(seconds=random.uniform(longest / 2, longest))  # noqa: S311 - spreads tries, keeps no secret
+    """How long to wait before the next try."""
+    return backoff(failures_so_far, settings.retry_seconds, settings.retry_longest_seconds)
 
 
 def try_later(

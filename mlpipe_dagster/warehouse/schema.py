@@ -411,6 +411,53 @@ class Notification(Row):
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
+class ChannelRow(Row):
+    """Where a person wants to be told outside the platform. The URL is a secret: it is shown nowhere."""
+
+    __tablename__ = "channels"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(index=True)
+    url: Mapped[str] = mapped_column(Text)
+    shown: Mapped[str]
+    """Scheme and host."""
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+
+class DeliveryRow(Row):
+    """A notification or question that one outside channel is to be told; told at least once, or given up."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("message", "version", "channel"),
+        Index("ix_deliveries_due", "state", "due_at"),
+        Index("ix_deliveries_waiting", "state", "created_at"),
+        Index("ix_deliveries_ended", "state", "ended_at"),
+        Index("ix_deliveries_owner", "user_id", "dataset_id", "number"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    """notification, question."""
+    message: Mapped[str]
+    """Its id."""
+    version: Mapped[int]
+    """Of a question, which may be put anew; 0 of a notification."""
+    channel: Mapped[str]
+    """Id of a ChannelRow, or `platform:` and a digest of the URL in the settings."""
+    shown: Mapped[str]
+    user_id: Mapped[str]
+    dataset_id: Mapped[str]
+    number: Mapped[int | None]
+    state: Mapped[str]
+    """waiting, delivered, failed, dropped."""
+    attempts: Mapped[int]
+    trouble: Mapped[str | None]
+    """Why the last try failed, or why nobody is told."""
+    due_at: Mapped[datetime]
+    leased_until: Mapped[datetime]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
 class HandledLetter(Row):
     """A dead letter that somebody replayed or discarded; Kafka itself forgets no single record."""
 

@@ -93,6 +93,8 @@ LET_IN = {
     "PUT /users/{user_id}": OWN,
     "DELETE /users/{user_id}": OWN,
     "GET /users/{user_id}/export": "ann admin",
+    "GET /users/{user_id}/channels": READ,
+    "PUT /users/{user_id}/channels": OWN,
     "GET /audit": READ,
     "GET /audit/export": READ,
     "GET /audit/chain": "auditor admin",

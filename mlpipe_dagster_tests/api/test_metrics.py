@@ -31,6 +31,9 @@ TYPES = {
     "kafka_partition_latest_offset": "gauge",
     "mlpipe_catalogue_up": "gauge",
     "mlpipe_dead_letters_open": "gauge",
+    "mlpipe_deliveries": "gauge",
+    "mlpipe_deliveries_failed_last_hour": "gauge",
+    "mlpipe_delivery_oldest_age_seconds": "gauge",
     "mlpipe_http_request_duration_seconds": "histogram",
     "mlpipe_http_requests": "counter",
     "mlpipe_kafka_up": "gauge",
@@ -115,6 +118,9 @@ def test_the_state_of_the_platform(client: TestClient, warehouse: Warehouse, tmp
     assert found.value("mlpipe_stage_duration_seconds_count", **ours) == 1
     assert found.value("mlpipe_stage_duration_seconds_bucket", le="3600.0", **ours) == 1
     assert found.value("mlpipe_questions_waiting") == 0
+    assert found.value("mlpipe_deliveries", state="failed") == 0
+    assert found.value("mlpipe_deliveries_failed_last_hour") == 0
+    assert found.value("mlpipe_delivery_oldest_age_seconds") == 0
 
 
 def test_lag_is_from_the_cursor_of_our_reader_to_the_end_of_the_log(

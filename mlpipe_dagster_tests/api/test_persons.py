@@ -11,7 +11,7 @@ from sqlalchemy import inspect, select
 
 from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.vocabulary import AccessRole, Stage
-from mlpipe_dagster.warehouse import datasets, inbox, keys, persons, removals
+from mlpipe_dagster.warehouse import datasets, deliveries, inbox, keys, persons, removals
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow, Row
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -45,6 +45,7 @@ def ann(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> TestClient:
         assert client.post("/transformation-reports/", json=report | {"version": "v1"}).status_code == 200
         with warehouse.transaction() as session:
             keys.create_key(session, user_id, AccessRole.USER)
+            deliveries.set_channels(session, user_id, [f"json://127.0.0.1:1/{user_id}"], (), user_id)
     assert client.post("/users/", json=ANN).status_code == 200
     with warehouse.reading() as session:
         version, of_bob = (

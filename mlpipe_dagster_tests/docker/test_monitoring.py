@@ -115,7 +115,7 @@ def test_alerts_say_what_to_do() -> None:
     assert {rule["alert"] for rule in rules()} == {
         "MlpipeApiDown", "MlpipeKafkaDown", "MlpipeCatalogueDown", "MlpipeOutboxStuck", "MlpipeLagGrowing",
         "MlpipeDeadLetters", "MlpipeStageFailures", "MlpipeRunsFail", "MlpipeQuestionOverdue", "MlpipeApiErrors",
-        "MlpipeApiSlow",
+        "MlpipeApiSlow", "MlpipeNotificationsUndelivered",
     }  # fmt: skip
     for rule in rules():
         assert set(rule["annotations"]) == {"summary", "description"}

@@ -126,7 +126,7 @@ def test_no_table_that_grows_is_read_whole(warehouse: Warehouse) -> None:
             for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]
     reads = [plan for plan in plans if plan.split()[0] in {"SCAN", "SEARCH"} and not plan.startswith("SCAN anon")]
-    assert len(reads) == 9
+    assert len(reads) == 12
     assert [plan for plan in reads if " INDEX " not in plan] == ["SCAN reader_positions"]  # a row a topic
 
 
