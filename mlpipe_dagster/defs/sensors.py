@@ -20,16 +20,21 @@ from mlpipe_dagster.messaging.reader import Batch, Cursor, TakenOver, process_re
 from mlpipe_dagster.messaging.records import OutboundMessage
 from mlpipe_dagster.messaging.topics import topic_table
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.vocabulary import Role, Stage
 from mlpipe_dagster.warehouse import positions
 from mlpipe_dagster.warehouse.intake import ForeignResult, Intake, take_in
+from mlpipe_dagster.warehouse.ledger import STAGE_ROLES
 from mlpipe_dagster.warehouse.pipelines import ASSETS
-from mlpipe_dagster.warehouse.warehouse import Warehouse
+from mlpipe_dagster.warehouse.warehouse import OURS, Warehouse, player_of
 
 LATEST_MATERIALIZATIONS = 20
 REST_SECONDS = 0.5
-_positions_known: dict[str, tuple[str | None, bool]] = {}
+_positions_known: dict[str, tuple[str, bool]] = {}
 """What this process last stored of each topic's position: cursor and whether it was idle."""
+_shown: dict[str, str] = {}
+"""The cursor of each topic that this process last showed to lag tools."""
+_read_as: dict[str, tuple[str, str]] = {}
+"""The cursor that the last tick of a topic ended with, and who played the topic's role in it."""
 
 
 def _sensor_name(contract: type[Event]) -> str:
@@ -67,8 +72,10 @@ def tick(
     group = next(entry.group for entry in topic_table() if entry.name == topic)
     wait = warehouse.settings.sensor_poll_seconds
     try:
-        _remember(warehouse, kafka, topic, group, stored, idle=False)
+        _remember(warehouse, topic, stored, idle=False)
+        _show(warehouse, kafka, contract, group, stored)
         batch = process_reader().read(topic, stored, wait, group=group)
+        player = _player(warehouse, contract)
         intake = take_in(warehouse, contract, batch.records)
         _publish_dead_letters(kafka, intake)
     except (BrokerUnavailable, TakenOver) as reason:
@@ -78,8 +85,9 @@ def tick(
         context.log.info(note)
     if batch.records:
         kafka.deliver_or_leave(warehouse)
+        _read_as[topic] = (batch.cursor.to_json(), player)
     elif batch.lag == 0 and batch.cursor == stored:
-        _remember(warehouse, kafka, topic, group, stored, idle=True)
+        _remember(warehouse, topic, stored, idle=True)
     return _result(context, batch, intake, topic)
 
 
@@ -141,18 +149,38 @@ def _is_shown(instance: dg.DagsterInstance, found: ForeignResult) -> bool:
     return any(event and "event" in event.metadata and event.metadata["event"].value == found.cause for event in events)
 
 
-def _remember(
-    warehouse: Warehouse, kafka: KafkaResource, topic: str, group: str | None, cursor: Cursor, *, idle: bool
-) -> None:
-    """Store the position that Dagster has stored, and show it to lag tools; only when it is news."""
+def _remember(warehouse: Warehouse, topic: str, cursor: Cursor, *, idle: bool) -> None:
+    """Store the position that Dagster has stored; only when it is news."""
     known = _positions_known.get(topic)
     text = cursor.to_json()
     if cursor.topic_id is None or known == (text, idle) or (not idle and known and known[0] == text):
         return
     with warehouse.transaction() as session:
         positions.remember(session, topic, cursor.topic_id, cursor.offsets, idle)
-    shown = not group or bool(known and known[0] == text) or mirror(kafka.connection, group, topic, cursor.offsets)
-    _positions_known[topic] = (text if shown else None, idle)  # where Kafka refused, the next tick tries again
+    _positions_known[topic] = (text, idle)
+
+
+def _show(warehouse: Warehouse, kafka: KafkaResource, contract: type[Event], group: str | None, cursor: Cursor) -> None:
+    """Show that position to lag tools.
+
+    Of a topic that a foreign worker reads the group is that worker's alone: one that is down, or starts later, has to
+    find every record that came meanwhile.
+    """
+    topic, text = contract.topic(warehouse.settings), cursor.to_json()
+    if group is None or cursor.topic_id is None or _shown.get(topic) == text:
+        return
+    read_to, player = _read_as.get(topic, ("", ""))
+    if (player if read_to == text else _player(warehouse, contract)) != OURS:
+        return
+    if mirror(kafka.connection, group, topic, cursor.offsets):  # where Kafka refuses, the next tick tries again
+        _shown[topic] = text
+
+
+def _player(warehouse: Warehouse, contract: type[Event]) -> str:
+    """Who acts on the topic's records now: a trigger's stage, or the agentic core on everything else."""
+    roles = {STAGE_TRIGGERS[stage]: role for stage, role in STAGE_ROLES.items()}
+    with warehouse.reading() as session:
+        return player_of(session, roles.get(contract, Role.AGENTIC_CORE))
 
 
 SENSORS = [build_sensor(contract) for contract in PIPELINE_EVENTS]

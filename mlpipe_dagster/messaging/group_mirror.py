@@ -1,6 +1,7 @@
 """Shows cursors to lag tools: copies offsets into the consumer group that existing workers use.
 
-Nothing reads them back, except a reader that has no cursor yet.
+Nothing of ours reads them back, except a reader that has no cursor yet. A worker of that group does when it starts:
+only what nobody but us acts on may be shown.
 """
 
 from collections.abc import Mapping

@@ -8,14 +8,17 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from kafka import KafkaConsumer
 
 from mlpipe_dagster import clock
+from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.vocabulary import Level, ReportType, Role, Stage
 from mlpipe_dagster.warehouse import pipelines, results
 from mlpipe_dagster.warehouse.results import NewExplanation, NewModel, StoredFile
 from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import set_player
+from mlpipe_dagster_tests.brokers import called
 from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger, records
 
 WHEN = "2026-01-01T00:00:00.000000"
@@ -27,6 +30,7 @@ ONCE_EACH = {
     "automl-events": 1, "xai-trigger-events": 1, "xai-events": 2, "pipeline-failed-events": 0,
 }  # fmt: skip
 TURNS = 6
+MOST_POLLS = 60
 
 
 def play(flow: Flow, role: Role, player: str) -> None:
@@ -233,3 +237,50 @@ def test_the_core_may_change_hands_twice_in_the_middle_of_flight(quick_flow: Flo
     play(flow, Role.AGENTIC_CORE, "ours")
     finish(flow)
     assert counts() == ONCE_EACH and status(flow)["status"] == "done"
+
+
+def read_by_a_worker_that_starts_now(broker: str, topic: str, group: str) -> list[str]:
+    """The `ce_id` of each record that a consumer of that group finds before it."""
+    options = Connection(broker).client_options()
+    consumer = KafkaConsumer(
+        called(topic), **options, group_id=called(group), auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    found: list[str] = []
+    try:
+        for _ in range(MOST_POLLS):
+            for batch in consumer.poll(timeout_ms=500).values():
+                found += [dict(record.headers)["ce_id"].decode() for record in batch]
+            if any(consumer.position(each) == len(records(topic)) for each in consumer.assignment()):
+                return found
+    finally:
+        consumer.close()
+    raise AssertionError(f"the end of {topic} was not reached; found {found}")
+
+
+def test_a_foreign_worker_that_starts_later_finds_what_came_meanwhile_and_nothing_that_was_ours(
+    quick_flow: Flow, broker: str, small_table: Path
+) -> None:
+    flow, topic, group = quick_flow, "bias-trigger-events", "bias-trigger-consumer"
+    flow.upload(small_table, "small")
+    flow.tick("dataset_events")
+    while not rows(flow, Stage.BIAS):
+        flow.tick("bias_trigger_events")  # ours does this one
+    play(flow, Role.BIAS, "foreign")
+    for number in range(3):
+        flow.publish(topic, bias_trigger("small"), headers={"ce_id": f"theirs-{number}"})
+        while len(rows(flow, Stage.BIAS)) < number + 2:
+            flow.tick("bias_trigger_events")
+    flow.tick("bias_trigger_events")
+    assert [row.player for row in rows(flow, Stage.BIAS)] == ["ours", "foreign", "foreign", "foreign"]
+    assert read_by_a_worker_that_starts_now(broker, topic, group) == ["theirs-0", "theirs-1", "theirs-2"]
+
+
+def test_with_a_foreign_core_the_events_wait_for_it(quick_flow: Flow, broker: str, small_table: Path) -> None:
+    flow = quick_flow
+    play(flow, Role.AGENTIC_CORE, "foreign")
+    flow.upload(small_table, "small")
+    for _ in range(3):
+        flow.tick("dataset_events")
+    (uploaded,) = records("dataset-events")
+    found = read_by_a_worker_that_starts_now(broker, "dataset-events", "agentic-core-dataset-consumer")
+    assert found == [uploaded.headers["ce_id"]]
