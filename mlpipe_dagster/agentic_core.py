@@ -61,10 +61,15 @@ class Known:
     """What our bias report found, a plain sentence each."""
 
     def asks(self, kind: AskedKind) -> bool:
-        """Whether the person wants to decide that themselves."""
-        if self.wishes.ask is not None:
-            return kind in self.wishes.ask
-        return kind == "target" and (self.wishes.mode or self.defaults.mode) == "ask"
+        """Whether the person wants to decide that themselves: said with the upload, else by their policy."""
+        said, usual = self.wishes, self.defaults
+        if said.ask is not None:
+            return kind in said.ask
+        if said.mode == "auto":
+            return False
+        if usual.ask is not None and (usual.ask or said.mode is None):
+            return kind in usual.ask
+        return kind == "target" and (said.mode or usual.mode) == "ask"
 
 
 @dataclass(frozen=True)

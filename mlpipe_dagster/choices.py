@@ -64,9 +64,13 @@ class Wishes(BaseModel):
         said = custom_metadata.get("pipeline")
         return cls.model_validate(said if isinstance(said, dict) else {})
 
+    def over(self, others: "Wishes") -> "Wishes":
+        """These wishes, and where they say nothing the others'."""
+        return others.model_copy(update={name: value for name, value in self if value is not None})
+
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """A user's defaults, which are settings for now."""
+        """What holds for everybody whose upload and policy say nothing."""
         sensitive = tuple(name.strip() for name in settings.default_sensitive.split(",") if name.strip())
         return cls(
             target_column_name=settings.default_target or None,
@@ -79,6 +83,19 @@ class Wishes(BaseModel):
             question_outcome=settings.question_outcome,
             question_reminder=settings.question_reminder,
         )
+
+
+def check_policy(wishes: Wishes, budget_unit: str = "seconds") -> None:
+    """Hold to what a pipeline understands what is to apply to many; raises UserError with what to write instead."""
+    if wishes.time_budget is not None:
+        parse_time_budget(wishes.time_budget, budget_unit)
+    if wishes.mode == "auto" and wishes.ask:
+        raise UserError("The mode auto asks nothing, but “ask” names questions. Leave one of the two out.")
+    timeout, reminder = (
+        parse_wait(text) if text else None for text in (wishes.question_timeout, wishes.question_reminder)
+    )
+    if timeout and reminder and reminder >= timeout and wishes.question_outcome != "wait":
+        raise UserError("The reminder would come when the question is over. Make question_reminder the shorter one.")
 
 
 class Choices(BaseModel):

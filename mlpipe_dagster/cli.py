@@ -23,6 +23,7 @@ MODULES = {
     "keys": "keys",
     "users": "users",
     "channels": "channels",
+    "policy": "policy",
     "history": "audit",
     "audit": "audit",
     "sql": "sql",

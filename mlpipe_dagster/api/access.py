@@ -122,6 +122,8 @@ ACCESS: Mapping[str, Need] = {
     "GET /users/{user_id}/export": CHANGE,
     "GET /users/{user_id}/channels": READ,
     "PUT /users/{user_id}/channels": CHANGE,
+    "GET /users/{user_id}/policy": READ,
+    "PUT /users/{user_id}/policy": CHANGE,
     "GET /audit": READ.of(Owner.QUERY),
     "GET /audit/export": READ.of(Owner.QUERY),
     "GET /audit/chain": Need(frozenset({ADMIN, AUDITOR}), Owner.NOBODY),

@@ -36,7 +36,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
-from mlpipe_dagster.warehouse import audit, datasets, failures, inbox, ledger, outbox, reports
+from mlpipe_dagster.warehouse import audit, datasets, failures, inbox, ledger, outbox, policies, reports
 from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.links import xai_view_link
@@ -119,7 +119,7 @@ def what_is_known(
         timestamp=clock.iso(clock.now()),
         profile=datasets.profile_of(version) if version else None,
         wishes=Wishes.from_metadata(version.custom_metadata) if version else Wishes(),
-        defaults=Wishes.from_settings(warehouse.settings),
+        defaults=policies.defaults_of(session, warehouse.settings, owner.user_id),
         choices=recorded_choices(session, owner),
         dataset_object=datasets.dataset_object(version) if version else {},
         budget_unit=warehouse.settings.time_budget_unit,

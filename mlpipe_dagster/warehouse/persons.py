@@ -38,6 +38,7 @@ from mlpipe_dagster.warehouse.schema import (
     Respondent,
     Row,
     TransformationReportRow,
+    UserPolicy,
     UserRow,
     XaiReportRow,
 )
@@ -45,6 +46,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 ERASED: Mapping[str, Any] = {
     "record": UserRow,
+    "policy": UserPolicy,
     "keys": ApiKeyRow,
     "datasets": DatasetVersion,
     "pipelines": Pipeline,

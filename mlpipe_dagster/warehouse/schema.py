@@ -492,6 +492,15 @@ class UserRow(Row):
     updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
 
 
+class UserPolicy(Row):
+    """What a person usually wants of a pipeline: the choices that their uploads leave open."""
+
+    __tablename__ = "user_policies"
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    wishes: Mapped[dict[str, Any]]
+    updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now)
+
+
 class ApiKeyRow(Row):
     """A key to the API. Of its secret only the SHA-256 is kept."""
 

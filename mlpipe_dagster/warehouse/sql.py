@@ -29,6 +29,7 @@ from mlpipe_dagster.warehouse.schema import (
     Question,
     Row,
     TransformationReportRow,
+    UserPolicy,
     XaiReportRow,
 )
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -50,6 +51,7 @@ TABLES: Mapping[str, type[Row]] = {
     "questions": Question,
     "notifications": Notification,
     "history": FormerResult,
+    "policies": UserPolicy,
     "audit": AuditRow,
 }
 LEADERBOARDS = "leaderboards"

@@ -95,6 +95,8 @@ LET_IN = {
     "GET /users/{user_id}/export": "ann admin",
     "GET /users/{user_id}/channels": READ,
     "PUT /users/{user_id}/channels": OWN,
+    "GET /users/{user_id}/policy": READ,
+    "PUT /users/{user_id}/policy": OWN,
     "GET /audit": READ,
     "GET /audit/export": READ,
     "GET /audit/chain": "auditor admin",

@@ -29,6 +29,7 @@ CONTENT_DECIDES = {
     "PUT /ai-models/{user_id}/{model_id}": "likewise; and one field at least must be known and not null",
     "POST /questions/{question_id}/answer": "the question says which answers there are",
     "PUT /users/{user_id}/channels": "a URL has to be one that Apprise knows",
+    "PUT /users/{user_id}/policy": "the same choices as with an upload",
     "POST /pipelines/{dataset_id}/again": "the same choices as with an upload",
     "POST /datasets/upload": "choices such as a time budget are words that OpenAPI does not spell out",
     "POST /datasets/upload/{user_id}": "likewise",

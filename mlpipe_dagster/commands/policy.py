@@ -1,0 +1,66 @@
+"""`mlpipe policy show|set`: what a user usually wants of a pipeline, where an upload says nothing."""
+
+from typing import Any
+
+import click
+
+from mlpipe_dagster.commands.client import ApiClient
+from mlpipe_dagster.errors import UserError
+
+ABOUT = ("user_id", "updated_at", "effective")
+LISTS = ("ask", "sensitive_features", "respondents")
+
+
+@click.group()
+def policy() -> None:
+    """What a user usually wants of a pipeline."""
+
+
+@policy.command()
+@click.argument("user_id")
+def show(user_id: str) -> None:
+    """Show the policy of USER_ID, and what holds where it says nothing."""
+    _tell(ApiClient().get("users", user_id, "policy"))
+
+
+@policy.command(name="set")
+@click.argument("user_id")
+@click.argument("changes", nargs=-1, required=True, metavar="KEY=VALUE…")
+def set_policy(user_id: str, changes: tuple[str, ...]) -> None:
+    """Change the policy of USER_ID; KEY= takes back what it says of KEY. Lists are written a,b."""
+    client = ApiClient()
+    content = changed(client.get("users", user_id, "policy"), changes)
+    _tell(client.put("users", user_id, "policy", content=content))
+
+
+def changed(before: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
+    """The policy with the changes, as it is sent.
+
+    Raises
+    ------
+    UserError
+        A change is not of the form KEY=VALUE, or names nothing that a policy says.
+    """
+    said = {name: value for name, value in before.items() if name not in ABOUT}
+    for text in changes:
+        name, equals, value = text.partition("=")
+        if not equals or name not in said:
+            raise UserError(f"“{text}” is no change. Write KEY=VALUE, with one of: {', '.join(said)}.")
+        said[name] = (_parts(value) if name in LISTS else value) if value.strip() else None
+    return said
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _tell(found: dict[str, Any]) -> None:
+    for name, usual in found["effective"].items():
+        own = found[name] is not None
+        click.echo(f"{name:<20} {_text(found[name] if own else usual)}{'' if own else '  (a setting)'}")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "nothing said" if value is None else str(value)
