@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mlpipe_dagster.messaging.log_watch import LogView
 from mlpipe_dagster.messaging.topics import DEAD_LETTER_SUFFIX, pipeline_topics, topic_table
-from mlpipe_dagster.vocabulary import DELIVERY_STATES, PIPELINE_STATUSES
+from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, DELIVERY_STATES, PIPELINE_STATUSES
 from mlpipe_dagster.warehouse.census import DURATION_BUCKETS, Census, StageKey
 
 FRESH_SECONDS = 5.0
@@ -121,6 +121,10 @@ def _catalogue(census: Census) -> Iterator[Metric]:
         "Deliveries to outside channels that were given up in the last hour.",
         census.deliveries_failed_lately,
     )
+    overdue = dict.fromkeys(AFTER_TIMEOUT, 0) | dict(census.questions_overdue)
+    text = "Questions that still wait though their time is over, by what was to happen then."
+    by_outcome = {(outcome,): number for outcome, number in overdue.items()}
+    yield _labelled("mlpipe_questions_overdue", text, ("outcome",), by_outcome)
 
 
 def _durations(census: Census) -> Metric:

@@ -61,6 +61,8 @@ class Census:
     delivery_oldest_seconds: float = 0.0
     deliveries_failed_lately: int = 0
     """Given up within the last hour."""
+    questions_overdue: Mapping[str, int] = field(default_factory=dict)
+    """Open questions whose time is over, by what was to happen then."""
     positions: Mapping[str, tuple[str | None, Mapping[int, int]]] = field(default_factory=dict)
     """Topic id and next offset of each partition, as the sensor of each topic has them."""
     handled_letters: Sequence[tuple[str, str]] = ()
@@ -88,6 +90,7 @@ def count(session: Session) -> Census:
         deliveries=_by(session, DeliveryRow.state),
         delivery_oldest_seconds=_age(now, session.scalar(_oldest_delivery())),
         deliveries_failed_lately=session.scalar(_given_up_since(now - LATELY)) or 0,
+        questions_overdue=_by(session, Question.outcome, where=_over(now)),
         positions=_positions(session),
         handled_letters=[
             (row.coordinates, row.topic_id)
@@ -109,8 +112,13 @@ def _outbox(session: Session) -> tuple[int, datetime | None, int]:
     return waiting, oldest, undeliverable
 
 
-def _by(session: Session, *columns: Any) -> dict[Any, int]:
-    rows = session.execute(select(*columns, func.count()).group_by(*columns)).all()
+def _over(now: datetime) -> ColumnElement[bool]:
+    return and_(Question.status == "open", Question.deadline <= now)
+
+
+def _by(session: Session, *columns: Any, where: ColumnElement[bool] | None = None) -> dict[Any, int]:
+    query = select(*columns, func.count()).group_by(*columns)
+    rows = session.execute(query if where is None else query.where(where)).all()
     return {row[0] if len(columns) == 1 else tuple(row[:-1]): row[-1] for row in rows}
 
 

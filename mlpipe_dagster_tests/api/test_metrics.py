@@ -42,6 +42,7 @@ TYPES = {
     "mlpipe_outbox_waiting": "gauge",
     "mlpipe_pipelines": "gauge",
     "mlpipe_question_oldest_age_seconds": "gauge",
+    "mlpipe_questions_overdue": "gauge",
     "mlpipe_questions_waiting": "gauge",
     "mlpipe_run_failures": "counter",
     "mlpipe_stage_duration_seconds": "histogram",
@@ -121,6 +122,8 @@ def test_the_state_of_the_platform(client: TestClient, warehouse: Warehouse, tmp
     assert found.value("mlpipe_deliveries", state="failed") == 0
     assert found.value("mlpipe_deliveries_failed_last_hour") == 0
     assert found.value("mlpipe_delivery_oldest_age_seconds") == 0
+    for outcome in ("default", "cancel", "wait"):
+        assert found.value("mlpipe_questions_overdue", outcome=outcome) == 0
 
 
 def test_lag_is_from_the_cursor_of_our_reader_to_the_end_of_the_log(

@@ -47,7 +47,7 @@ def ann(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> TestClient:
             keys.create_key(session, user_id, AccessRole.USER)
             deliveries.set_channels(session, user_id, [f"json://127.0.0.1:1/{user_id}"], (), user_id)
     assert client.post("/users/", json=ANN).status_code == 200
-    assert client.put("/users/ann/policy", json={"respondents": ["bob"]}).status_code == 200
+    assert client.put("/users/ann/policy", json={"time_budget": "10m"}).status_code == 200
     with warehouse.reading() as session:
         version, of_bob = (
             session.scalars(select(persons.DatasetVersion).where(persons.DatasetVersion.user_id == user_id)).first()

@@ -115,7 +115,7 @@ def test_alerts_say_what_to_do() -> None:
     assert {rule["alert"] for rule in rules()} == {
         "MlpipeApiDown", "MlpipeKafkaDown", "MlpipeCatalogueDown", "MlpipeOutboxStuck", "MlpipeLagGrowing",
         "MlpipeDeadLetters", "MlpipeStageFailures", "MlpipeRunsFail", "MlpipeQuestionOverdue", "MlpipeApiErrors",
-        "MlpipeApiSlow", "MlpipeNotificationsUndelivered",
+        "MlpipeQuestionUnanswered", "MlpipeTimeoutsNotApplied", "MlpipeApiSlow", "MlpipeNotificationsUndelivered",
     }  # fmt: skip
     for rule in rules():
         assert set(rule["annotations"]) == {"summary", "description"}
@@ -156,6 +156,7 @@ def test_the_alerts_fire_when_they_should() -> None:
         (">= 0\n", "< 0\n"),
         ("max by (topic) (mlpipe_dead", "sum by (topic) (mlpipe_dead"),
         ("> 86400", "> 864000"),
+        ('outcome!="wait"', 'outcome="wait"'),
         ("> 0.05", "> 0.5"),
         ('{route!~".*upload.*"}', ""),
     ],

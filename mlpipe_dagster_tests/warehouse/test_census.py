@@ -98,13 +98,15 @@ def test_questions_and_positions(warehouse: Warehouse) -> None:
                 Question(
                     id=f"q{number}", cause=f"c{number}", user_id="ann", dataset_id="loans", number=1, kind="target",
                     subject="s", body="b", fields={}, status=status,
-                    created_at=clock.now() - timedelta(hours=number + 1),
+                    created_at=clock.now() - timedelta(hours=number + 1), outcome="cancel",
+                    deadline=clock.now() + timedelta(minutes=30 - 60 * number),
                 )
             )  # fmt: skip
         positions.remember(session, "dataset-events", "id-1", {0: 12, 1: 3}, idle=True)
     found = count(warehouse)
     assert found.questions_waiting == 2
     assert found.question_oldest_seconds == pytest.approx(7200, abs=60)
+    assert found.questions_overdue == {"cancel": 1}  # of the two that are open the first has half an hour left
     assert found.positions == {"dataset-events": ("id-1", {0: 12, 1: 3})}
 
 
@@ -126,7 +128,7 @@ def test_no_table_that_grows_is_read_whole(warehouse: Warehouse) -> None:
             for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]
     reads = [plan for plan in plans if plan.split()[0] in {"SCAN", "SEARCH"} and not plan.startswith("SCAN anon")]
-    assert len(reads) == 12
+    assert len(reads) == 13
     assert [plan for plan in reads if " INDEX " not in plan] == ["SCAN reader_positions"]  # a row a topic
 
 
