@@ -12,6 +12,14 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)  # brokers are stopped on 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays together; all files that use the running platform share one process, and so one platform."""
+    on_the_platform = {item.path for item in items if "platform" in getattr(item, "fixturenames", ())}
+    for item in items:
+        group = "platform" if item.path in on_the_platform else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of the real tables; skips where a checkout stands alone."""

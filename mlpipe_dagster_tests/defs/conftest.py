@@ -79,9 +79,9 @@ def quick_flow(broker: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flow]:
 
 @pytest.fixture
 def own_flow(own_broker: EmbeddedBroker | Node) -> Iterator[Flow]:
-    """Sensors and runs over the broker that may be stopped."""
+    """Sensors and quick runs over the broker that may be stopped."""
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Flow(instance)
+        yield Flow(instance, quick_defs)
 
 
 @pytest.fixture

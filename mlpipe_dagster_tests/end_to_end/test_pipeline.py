@@ -59,7 +59,7 @@ def pipelines(platform: Outside, shared_data: Path) -> dict[str, str]:
     ids = {}
     for name, (file, _, _, form) in TABLES.items():
         ids[name] = new_id(name)
-        platform.upload(shared_data / file, ids[name], time_budget="15", xai_level="intermediate", **form)
+        platform.upload(shared_data / file, ids[name], time_budget="6", xai_level="intermediate", **form)
     for name in TABLES:
         assert platform.wait_for_end(ids[name])["status"] == "done", platform.pipeline(ids[name])
         platform.wait(lambda name=name: len(platform.records("xai-events", ids[name])) == 2, 30, "both xai-events")
@@ -102,7 +102,7 @@ def test_keys_tasks_and_causes(platform: Outside, pipelines: dict[str, str], nam
         assert of[topic][0].key == f"user123_{model_id}"
     trigger = of["automl-trigger-events"][0]
     assert (trigger.value["target_column_name"], trigger.value["task_type"]) == (form["target_column_name"], task_type)
-    assert (trigger.value["time_budget"], trigger.headers["ce_timebudgetseconds"]) == ("15", "15")
+    assert (trigger.value["time_budget"], trigger.headers["ce_timebudgetseconds"]) == ("6", "6")
     assert trigger.headers["ce_taskkind"] == task_kind
     assert of["automl-events"][0].value["model_type"] == task_type
     assert {record.value["report_type"] for record in of["xai-events"]} == {"model_explanation", "data_explanation"}
