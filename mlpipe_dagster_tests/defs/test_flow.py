@@ -393,9 +393,7 @@ def test_a_cancelled_run_cancels_its_pipeline_and_an_interrupted_one_is_asked_fo
     assert state(flow, "small")["status"] == status
 
 
-def test_materialize_all_in_the_ui_runs_each_stage_once_and_starts_nothing(
-    quick_flow: Flow, small_table: Path
-) -> None:
+def test_materialize_all_in_the_ui_runs_each_stage_once_and_starts_nothing(quick_flow: Flow, small_table: Path) -> None:
     flow = quick_flow
     flow.upload(small_table, "small")
     flow.tick("dataset_events")

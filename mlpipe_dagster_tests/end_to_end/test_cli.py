@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,59 @@ def test_a_question_is_asked_refused_a_wrong_answer_and_answered(
         lambda: platform.records("bias-trigger-events", dataset_id), 120, "the pipeline goes on with the answer"
     )[0].value
     assert (trigger["target_column_name"], trigger["task_type"]) == ("hours", "regression")
+
+
+def test_the_whole_of_it_stands_in_the_audit_trail(
+    second_terminal: dict[str, str], done: tuple[str, subprocess.CompletedProcess[str]]
+) -> None:
+    dataset_id, _ = done
+    said = mlpipe(second_terminal, "history", dataset_id).stdout
+    what = [line.split()[2] for line in said.splitlines()]
+    assert (what[0], what[-1]) == ("dataset.uploaded", "pipeline.done"), said
+    for stage in STAGES:
+        for change in ("asked", "taken", "done"):
+            assert re.search(rf"stage\.{change} .*stage={stage},", said), (stage, change, said)
+    assert [name for name in what if name.endswith(".stored")] == [
+        "bias_report.stored", "model.stored", *["xai_report.stored"] * 6,
+    ]  # fmt: skip
+    verified = mlpipe(second_terminal, "audit", "verify")
+    assert verified.returncode == 0 and "0 faults" in verified.stdout
+
+
+def test_the_warehouse_is_asked_in_sql(
+    second_terminal: dict[str, str], done: tuple[str, subprocess.CompletedProcess[str]]
+) -> None:
+    dataset_id, _ = done
+    trials = f"SELECT count(*) FROM leaderboards WHERE model_id = 'automl_{dataset_id}'"
+    sent = f"SELECT count(*) FROM events WHERE dataset_id = '{dataset_id}' AND acknowledged_at IS NOT NULL"
+    statement = f'SELECT count(*) AS rows, ({trials}) > 3 AS searched, ({sent}) AS announced FROM "{dataset_id}"'
+    said = mlpipe(second_terminal, "sql", statement, "--format", "csv")
+    assert said.stdout == "rows,searched,announced\n120,True,8\n", said
+
+
+def test_a_person_is_given_everything_and_erased(
+    second_terminal: dict[str, str], platform: Outside, small_csv: Path, tmp_path: Path
+) -> None:
+    dataset_id, owner = new_id("erased"), ("--user-id", "eve")
+    uploaded = mlpipe(
+        second_terminal, "upload", str(small_csv), "--dataset-id", dataset_id, *owner, "--time-budget", "5"
+    )
+    assert uploaded.returncode == 0, uploaded
+    platform.wait(lambda: platform.records("bias-events", dataset_id), 120, "the bias report")
+    given = mlpipe(second_terminal, "users", "export", "eve", folder=tmp_path)
+    assert given.returncode == 0, given
+    with zipfile.ZipFile(tmp_path / "eve.zip") as archive:
+        assert archive.read(f"datasets/{dataset_id}/v1/small.csv") == small_csv.read_bytes()
+    erased = mlpipe(second_terminal, "users", "erase", "eve", "--yes")
+    assert "Erased of eve" in erased.stdout and "retention" in erased.stdout, erased
+    assert not (tmp_path / ".eve.zip.part").exists()
+    platform.wait(lambda: runs_of(platform, dataset_id) == [], 60, "its runs are removed")
+    refused = mlpipe(second_terminal, "status", dataset_id)
+    assert refused.returncode == 1 and dataset_id in refused.stderr
+
+
+def runs_of(platform: Outside, partition: str) -> list[str]:
+    query = """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results { runId } } } }"""
+    tags = [{"key": "dagster/partition", "value": partition}]
+    found = platform.graphql(query, filter={"tags": tags})["runsOrError"]["results"]
+    return [run["runId"] for run in found]
