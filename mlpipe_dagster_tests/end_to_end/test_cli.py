@@ -134,7 +134,7 @@ def test_the_whole_of_it_stands_in_the_audit_trail(
     dataset_id, _ = done
     said = mlpipe(second_terminal, "history", dataset_id).stdout
     what = [line.split()[2] for line in said.splitlines()]
-    assert (what[0], what[-1]) == ("dataset.uploaded", "pipeline.done"), said
+    assert what[0] == "dataset.uploaded" and "pipeline.done" in what, said
     for stage in STAGES:
         for change in ("asked", "taken", "done"):
             assert re.search(rf"stage\.{change} .*stage={stage},", said), (stage, change, said)
