@@ -17,6 +17,7 @@ from mlpipe_dagster.api import (
     error_answers,
     health,
     inbox,
+    inbox_page,
     live,
     login,
     metrics,
@@ -72,6 +73,7 @@ ROUTERS = (
     asyncapi.router,
     pages.router,
     upload_page.router,
+    inbox_page.router,
     login.router,
 )
 

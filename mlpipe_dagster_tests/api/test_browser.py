@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import requests
 
+from mlpipe_dagster.agentic_core import NO_EXPLANATION, Ask
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.warehouse import datasets
+from mlpipe_dagster.warehouse import datasets, inbox
+from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
 from mlpipe_dagster_tests.api.requests import CSV
@@ -98,6 +100,17 @@ def holds_for_everybody(page: Any) -> None:
     page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     page.set_viewport_size(WIDE)
+
+
+def post(site: Site, path: str, **fields: str) -> None:
+    """What somebody else does meanwhile."""
+    files = {"file": ("loans.csv", CSV)} if path == "/datasets/upload" else None
+    answer = requests.post(f"{site.base}{path}", data=fields, files=files, timeout=20)
+    assert answer.ok, answer.text
+
+
+def upload(site: Site, dataset_id: str, user_id: str, **fields: str) -> None:
+    post(site, "/datasets/upload", dataset_id=dataset_id, user_id=user_id, **({"name": "Loans"} | fields))
 
 
 # uploading
@@ -223,18 +236,125 @@ def test_no_other_script_runs(browser: Any, site: Site) -> None:
     page.close()
 
 
+# the inbox
+
+EVERY_FIELD = {
+    "type": "object",
+    "properties": {
+        "level": {"type": "string", "title": "For which reader?", "enum": ["beginner", NO_EXPLANATION]},
+        "column": {"type": "string", "title": "One column", "enum": [f"c{n}" for n in range(30)], "default": "c7"},
+        "note": {"type": "string", "title": "A note", "description": "It is kept."},
+        "story": {"type": "string", "title": "More of it", "maxLength": 900},
+        "rows": {"type": "integer", "title": "Rows", "minimum": 1, "default": 5},
+        "share": {"type": "number", "title": "Share"},
+        "again": {"type": "boolean", "title": "Once more?"},
+        "sensitive": {"type": "array", "title": "Sensitive", "items": {"enum": ["sex", "a, b", "town"]}},
+        "tags": {"type": "array", "title": "Tags", "items": {"type": "string"}},
+    },
+    "required": ["level", "again"],
+}
+
+
+def ask(site: Site, dataset_id: str, user_id: str) -> str:
+    """Put a question with every kind of field; its id."""
+    upload(site, dataset_id, user_id)
+    question = Ask(kind="explain", subject="Which ones?", body="Some **words**.", fields=EVERY_FIELD)
+    with site.warehouse.transaction() as session:
+        return inbox.ask(session, Owner(user_id, dataset_id, 1), question, f"{user_id}'s question").id
+
+
+def answer_to(site: Site, question_id: str) -> dict[str, Any] | None:
+    with site.warehouse.reading() as session:
+        return inbox.get_question(session, question_id).answer
+
+
+def test_a_question_is_answered_by_clicking(page: Any, site: Site) -> None:
+    question = ask(site, "asked", "hana")
+    page.goto("/inbox?user_id=hana")
+    holds_for_everybody(page)
+    page.get_by_label(NO_EXPLANATION).check()
+    assert page.get_by_label("One column").input_value() == "c7"
+    page.get_by_label("A note").fill("mine")
+    page.get_by_label("Rows").fill("12")
+    page.get_by_label("Share").fill("0.25")
+    page.get_by_role("group", name="Once more?").get_by_label("no").check()
+    page.get_by_label("a, b").check()
+    page.get_by_label("Tags").fill("x, y")
+    page.get_by_role("button", name="Answer").click()
+    playwright.expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
+    assert answer_to(site, question) == {
+        "level": NO_EXPLANATION,
+        "column": "c7",
+        "note": "mine",
+        "story": None,
+        "rows": 12,
+        "share": 0.25,
+        "again": False,
+        "sensitive": ["a, b"],
+        "tags": ["x", "y"],
+    }
+
+
+def test_a_link_prefills_and_what_is_not_accepted_stays(browser: Any, site: Site) -> None:
+    ask(site, "other", "iris")
+    question = ask(site, "linked", "ivo")
+    with opened(browser, site, java_script_enabled=False) as page:
+        page.goto(
+            f"/inbox?question={question}&level=beginner&again=true&sensitive=town&sensitive=sex&rows=0&note=%3Cb%3E"
+        )
+        form = page.locator("article.opened")
+        assert page.locator("article").first.get_attribute("class") == "opened"
+        form.evaluate("each => each.querySelector('form').noValidate = true")
+        assert form.get_by_label("A note").input_value() == "<b>"
+        form.get_by_label("More of it").fill("kept")
+        form.get_by_role("button", name="Answer").click()
+        form = page.locator("article.opened")
+        assert "0 is less than the minimum of 1" in form.get_by_role("alert").inner_text()
+        assert form.get_by_label("More of it").input_value() == "kept"
+        assert form.get_by_label("beginner").is_checked()
+        assert [form.get_by_label(name).is_checked() for name in ("sex", "a, b", "town")] == [True, False, True]
+        form.get_by_label(NO_EXPLANATION).check()
+        form.get_by_label("Rows").fill("1")
+        form.get_by_role("button", name="Answer").click()
+        assert "the answer is stored" in page.get_by_role("status").first.inner_text()
+        found = answer_to(site, question)
+        assert found is not None
+        assert (found["again"], found["sensitive"], found["note"], found["story"]) == (
+            True,
+            ["sex", "town"],
+            "<b>",
+            "kept",
+        )
+        page.goto(f"/inbox?question={question}")
+        assert "not open any more" in page.get_by_role("status").first.inner_text()
+
+
+def test_a_question_is_answered_by_keyboard(page: Any, site: Site) -> None:
+    question = ask(site, "typed", "jo")
+    page.goto("/inbox?user_id=jo")
+    page.focus("article h3 + p a")
+    for key in ("Tab", "ArrowDown", "Tab", "Tab", "Tab", "Tab", "Tab", "Tab", "Space"):
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Answer").press("Enter")
+    playwright.expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
+    found = answer_to(site, question)
+    assert found is not None
+    assert (found["level"], found["again"]) == (NO_EXPLANATION, True)
+
+
+def test_a_form_that_is_being_filled_in_is_left_alone(page: Any, site: Site) -> None:
+    ask(site, "begun", "kim")
+    with page.expect_response("**/events/stream*"):
+        page.goto("/inbox?user_id=kim")
+    page.get_by_label("A note").fill("half a sen")
+    page.get_by_label("A note").blur()
+    upload(site, "ended", "kim")
+    post(site, "/pipelines/ended/cancel?user_id=kim")
+    playwright.expect(page.get_by_text("ended: cancelled")).to_be_visible(timeout=20_000)
+    assert page.get_by_label("A note").input_value() == "half a sen"
+
+
 # lists and pipelines
-
-
-def post(site: Site, path: str, **fields: str) -> None:
-    """What somebody else does meanwhile."""
-    files = {"file": ("loans.csv", CSV)} if path == "/datasets/upload" else None
-    answer = requests.post(f"{site.base}{path}", data=fields, files=files, timeout=20)
-    assert answer.ok, answer.text
-
-
-def upload(site: Site, dataset_id: str, user_id: str, **fields: str) -> None:
-    post(site, "/datasets/upload", dataset_id=dataset_id, user_id=user_id, **({"name": "Loans"} | fields))
 
 
 def test_the_list_is_filtered_and_follows_what_happens(page: Any, site: Site) -> None:

@@ -86,6 +86,25 @@ def test_a_question_is_answered_by_a_click(client: TestClient, question: str) ->
     assert "answered already" in again.text
 
 
+def test_a_link_opens_a_question_with_the_answer_chosen(client: TestClient, question: str) -> None:
+    page = client.get(f"/inbox?question={question}&target_column_name=sex&task_type=binary&colour=purple").text
+    assert '<article class="opened">' in page
+    assert 'name="target_column_name" value="sex" checked required' in page
+    assert 'name="target_column_name" value="paid" checked' not in page
+    assert "purple" not in page
+    assert "This question is not open any more" in client.get("/inbox?question=other").text
+    assert client.get(f"/questions/{question}").json()["status"] == "open"
+
+
+def test_what_was_entered_stays_where_it_was_not_accepted(client: TestClient, question: str) -> None:
+    said = {"target_column_name": "income", "task_type": "binary"}
+    refused = client.post(f"/inbox/{question}", data=said, headers=HTML)
+    assert refused.status_code == 422
+    assert 'name="target_column_name" value="income" checked' in refused.text
+    article = refused.text.partition('<article class="opened">')[2]
+    assert "has 300 different values" in article
+
+
 def test_another_sites_page_cannot_answer(client: TestClient, question: str) -> None:
     answer = client.post(
         f"/inbox/{question}", data={"target_column_name": "paid"}, headers={"sec-fetch-site": "cross-site"}

@@ -169,6 +169,7 @@ class Live {
     this.regions = regions;
     this.written = new Map(regions.map((region) => [region.id, region.innerHTML]));
     this.stream = regions.map((region) => region.dataset.stream).find(Boolean);
+    for (const region of regions) region.addEventListener("input", () => { region.dataset.touched = ""; });
     this.open();
     document.addEventListener("visibilitychange", () => (document.hidden ? this.close() : this.open()));
     window.addEventListener("pagehide", () => this.close());
@@ -219,7 +220,7 @@ class Live {
 
   /** Somebody is filling in its form. */
   isInUse(region) {
-    return region.querySelector("details[open] form") !== null || region.matches(":has(form :focus)");
+    return "touched" in region.dataset || region.querySelector("details[open] form, form :focus") !== null;
   }
 }
 
