@@ -108,6 +108,7 @@ ACCESS: Mapping[str, Need] = {
     "POST /pipelines/{dataset_id}/cancel": CHANGE.of(Owner.QUERY),
     "POST /pipelines/{dataset_id}/retry": CHANGE.of(Owner.QUERY),
     "POST /pipelines/{dataset_id}/again": CHANGE.of(Owner.QUERY),
+    "POST /pipelines/{dataset_id}/change": CHANGE.of(Owner.QUERY),
     "GET /pipelines/{dataset_id}/history/{entry}": READ.of(Owner.QUERY),
     "GET /questions": READ.of(Owner.QUERY),
     "GET /questions/{question_id}": READ.of(Owner.QUESTION),

@@ -27,6 +27,7 @@ from mlpipe_dagster.api import (
     plots,
     policies,
     receiving,
+    rerun_form,
     roles,
     transformation_reports,
     upload_page,
@@ -74,6 +75,7 @@ ROUTERS = (
     pages.router,
     upload_page.router,
     inbox_page.router,
+    rerun_form.router,
     login.router,
 )
 

@@ -1,20 +1,45 @@
-"""The page of one pipeline: its object arranged for reading. It computes nothing that the object does not say."""
+"""The page of one pipeline: its object arranged for reading, the form that changes it, and the end of its audit trail.
 
+What the form asks for is done in rerun_form.py.
+"""
+
+import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi.responses import Response
 
 from mlpipe_dagster.api.templating import page
-from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage, TaskKind
+from mlpipe_dagster.warehouse import audit, datasets, pipelines
+from mlpipe_dagster.warehouse.audit import AuditFilter
+from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 RELOAD_SECONDS = 5
+TRAIL = 30
+"""So many entries of the audit trail are shown; all of them are behind its links."""
+LONGEST_DETAIL = 300
+CHOSEN: Mapping[str, str] = {
+    "target_column_name": "target",
+    "task_type": "task",
+    "sensitive_features": "sensitive",
+    "time_budget": "time_budget",
+    "xai_level": "level",
+}
+"""Field of the form to the choice that it changes."""
+TASKS = {"": "found out", **{task.value: task.value for task in TaskKind}}
+LEVELS = {level.value: level.value for level in Level}
 STEP_TITLES: Mapping[Stage, str] = {
     Stage.DATASET: "Read the table",
     Stage.BIAS: "Measure bias",
     Stage.AUTOML: "Train a model",
     Stage.XAI: "Explain it",
+}
+STARTS = {"": "the first stage that a change concerns"} | {
+    stage.value: title for stage, title in STEP_TITLES.items() if stage in TRIGGERED
 }
 RESULT_TITLES: Mapping[str, str] = {
     "bias_report": "Bias report",
@@ -45,22 +70,70 @@ class Step:
         return str(self.row["state"]) if self.row else "not started"
 
 
-def render(pipeline: dict[str, Any], reload: bool) -> Response:
-    """The page; a browser keeps it up to date, by script or by loading it again, unless told not to."""
-    live = pipeline["status"] == "running"
-    rows = [row | {"title": _row_title(str(row["stage"]))} for row in pipeline["stages"]]
+@dataclass(frozen=True)
+class Attempt:
+    """What somebody entered to run the pipeline again, and why it was not accepted."""
+
+    said: Mapping[str, Any]
+    fault: str
+    status: int
+
+
+def show(
+    warehouse: Warehouse,
+    dataset_id: str,
+    user_id: str | None,
+    version: str | None = None,
+    *,
+    reload: bool = False,
+    attempt: Attempt | None = None,
+) -> Response:
+    """The page; a browser keeps it up to date, by script or by loading it again, unless told not to.
+
+    Raises
+    ------
+    UnknownThing, Conflict
+        As `pipelines.pipeline_object`.
+    """
+    with warehouse.reading() as session:
+        pipeline = pipelines.pipeline_object(session, warehouse.settings, dataset_id, user_id, version)
+        newest = datasets.get_version(session, pipeline["user_id"], pipeline["dataset_id"])
+        wanted = AuditFilter(pipeline["user_id"], pipeline["dataset_id"], int(pipeline["version"].removeprefix("v")))
+        trail = [audit.audit_object(row) for row in audit.latest_audit(session, wanted, TRAIL)]
+        profile = datasets.profile_of(newest)
+    is_newest = newest.version == pipeline["version"]
     return page(
         "pipeline.html",
+        attempt.status if attempt else 200,
         pipeline=pipeline,
         steps=_steps(pipeline),
-        rows=rows,
+        rows=[row | {"title": _row_title(str(row["stage"]))} for row in pipeline["stages"]],
         results=_titled(pipeline["links"], RESULT_TITLES),
         dagster=_titled(pipeline["links"], DAGSTER_TITLES),
         history_titles=HISTORY_TITLES,
-        live=live,
+        live=pipeline["status"] == "running",
         reload=reload,
         reload_seconds=RELOAD_SECONDS,
+        columns=profile.names if profile and is_newest else (),
+        entered=attempt.said if attempt else settled_choices(pipeline),
+        fault=attempt.fault if attempt else "",
+        tasks=TASKS,
+        levels=LEVELS,
+        starts=STARTS,
+        trail=[entry | {"detail": _detail(entry["detail"])} for entry in trail],
+        trail_query=urlencode({"user_id": wanted.user_id, "dataset_id": wanted.dataset_id, "version": wanted.number}),
     )
+
+
+def settled_choices(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    """What the pipeline does, in the words of the form that changes it."""
+    choices = pipeline["choices"] or {}
+    return {field: choices[name] for field, name in CHOSEN.items() if name in choices}
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    said = (f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in detail.items())
+    return textwrap.shorten("; ".join(said), LONGEST_DETAIL, placeholder="…")
 
 
 def _steps(pipeline: Mapping[str, Any]) -> list[Step]:

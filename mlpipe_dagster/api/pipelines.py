@@ -73,10 +73,10 @@ def read(
     reload: Literal["yes", "no"] = "yes",
 ) -> Response:
     """One dataset version's pipeline with all that happened in it; a page where the reader prefers HTML."""
+    if prefers_html(request):
+        return pipeline_page.show(warehouse, dataset_id, user_id, version, reload=reload == "yes")
     with warehouse.reading() as session:
         found = pipelines.pipeline_object(session, warehouse.settings, dataset_id, user_id, version)
-    if prefers_html(request):
-        return pipeline_page.render(found, reload == "yes")
     return JSONResponse(found, headers={"Vary": "Accept"})
 
 
@@ -95,7 +95,7 @@ def cancel(
     flusher.nudge()
     owner = ended.owner
     if prefers_html(request):
-        return _back_to_page(dataset_id, user_id)
+        return back_to_page(dataset_id, user_id)
     return {"dataset_id": owner.dataset_id, "user_id": owner.user_id, "status": "cancelled", "runs": ended.run_ids}
 
 
@@ -112,11 +112,11 @@ def retry(
     again = interventions.retry_pipeline(warehouse, dataset_id, user_id, stage)
     flusher.nudge()
     if prefers_html(request):
-        return _back_to_page(dataset_id, user_id)
+        return back_to_page(dataset_id, user_id)
     return {"dataset_id": dataset_id, "stage": again, "status": "running"}
 
 
-def _back_to_page(key: str, user_id: str | None) -> Response:
+def back_to_page(key: str, user_id: str | None) -> Response:
     """Where a browser goes after its button's request, so that loading again repeats nothing."""
     owner = f"?{urlencode({'user_id': user_id})}" if user_id else ""
     return RedirectResponse(f"/pipelines/{quote(key, safe='')}{owner}", 303)

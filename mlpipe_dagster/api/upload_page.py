@@ -21,12 +21,12 @@ from mlpipe_dagster.api.access import Caller, TheCaller
 from mlpipe_dagster.api.datasets import DatasetFields, store
 from mlpipe_dagster.api.parameters import TheFlusher, TheInspector, TheWarehouse
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields
+from mlpipe_dagster.api.pipeline_page import LEVELS, TASKS
 from mlpipe_dagster.api.receiving import form_route
 from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.choices import AskedKind
 from mlpipe_dagster.events import ID_PATTERN, Id
 from mlpipe_dagster.tables.inspector import Inspector
-from mlpipe_dagster.vocabulary import Level, TaskKind
 from mlpipe_dagster.warehouse.schema import DatasetVersion
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -40,8 +40,7 @@ ASKS: Mapping[AskedKind, str] = {
     "bias": "whether to go on after the bias report",
     "explain": "whether to explain the model",
 }
-TASKS = {"": "found out", **{task.value: task.value for task in TaskKind}}
-LEVELS = {"": "the default", **{level.value: level.value for level in Level}}
+DEFAULT_LEVEL = {"": "the default"}
 REFUSALS: tuple[type[Exception], ...] = (RequestValidationError, *error_answers.KNOWN)
 WORDS = {"missing": "Fill this in.", "string_too_short": "Fill this in."}
 """What is wrong with a field, where the validator's own message is not for people."""
@@ -134,7 +133,7 @@ def _page(
         ticked=entered.get("ask", "").split(","),
         asks=ASKS,
         tasks=TASKS,
-        levels=LEVELS,
+        levels=DEFAULT_LEVEL | LEVELS,
         id_pattern=ID_PATTERN.strip("^$").replace("-]", r"\-]"),  # HTML's own dialect
         id_rule=ID_RULE,
         file_rule=FILE_RULE.format(_size_text(values.max_upload_bytes)),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Select, delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -179,7 +179,17 @@ class AuditFilter:
 
 def list_audit(session: Session, wanted: AuditFilter, after: int, limit: int) -> list[AuditRow]:
     """Entries whose id is beyond `after`, oldest first."""
-    query = select(AuditRow).where(AuditRow.id > after)
+    query = _matching(wanted).where(AuditRow.id > after)
+    return list(session.scalars(query.order_by(AuditRow.id).limit(limit)))
+
+
+def latest_audit(session: Session, wanted: AuditFilter, limit: int) -> list[AuditRow]:
+    """The last entries, newest first."""
+    return list(session.scalars(_matching(wanted).order_by(AuditRow.id.desc()).limit(limit)))
+
+
+def _matching(wanted: AuditFilter) -> Select[AuditRow]:
+    query = select(AuditRow)
     for column, value in (
         (AuditRow.user_id, wanted.user_id),
         (AuditRow.dataset_id, wanted.dataset_id),
@@ -192,7 +202,7 @@ def list_audit(session: Session, wanted: AuditFilter, after: int, limit: int) ->
         query = query.where(AuditRow.at >= wanted.since)
     if wanted.until:
         query = query.where(AuditRow.at < wanted.until)
-    return list(session.scalars(query.order_by(AuditRow.id).limit(limit)))
+    return query
 
 
 def waiting(session: Session) -> int:

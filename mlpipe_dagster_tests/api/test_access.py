@@ -81,6 +81,7 @@ LET_IN = {
     "POST /pipelines/{dataset_id}/cancel": OWN,
     "POST /pipelines/{dataset_id}/retry": OWN,
     "POST /pipelines/{dataset_id}/again": OWN,
+    "POST /pipelines/{dataset_id}/change": OWN,
     "GET /pipelines/{dataset_id}/history/{entry}": READ,
     "GET /questions": READ,
     "GET /questions/{question_id}": READ,

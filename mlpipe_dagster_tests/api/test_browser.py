@@ -33,6 +33,9 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 )
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+PATIENCE = 60_000
+"""Milliseconds; a machine may be busy."""
+playwright.expect.set_options(timeout=PATIENCE)
 WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 360, "height": 740}
 TABLE = 'name,sex,paid\n"Lee, Ann",f,yes\n"<b>Bob</b> ""B""",m,no\n' + "".join(f"p{n},f,yes\n" for n in range(30))
 
@@ -76,7 +79,7 @@ def opened(browser: Any, site: Site, **how: Any) -> Iterator[Any]:
     """A page of a fresh browser context; nothing it does may go wrong in its console."""
     context = browser.new_context(base_url=site.base, viewport=how.pop("viewport", WIDE), **how)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
@@ -369,9 +372,9 @@ def test_the_list_is_filtered_and_follows_what_happens(page: Any, site: Site) ->
     with page.expect_response("**/events/stream*"):
         page.reload()
     upload(site, "third", "finn")
-    playwright.expect(rows).to_have_text(["third v1", "second v1", "first v1"], timeout=20_000)
+    playwright.expect(rows).to_have_text(["third v1", "second v1", "first v1"])
     post(site, "/pipelines/second/cancel?user_id=finn")
-    playwright.expect(page.locator("tbody tr").nth(1)).to_contain_text("cancelled", timeout=20_000)
+    playwright.expect(page.locator("tbody tr").nth(1)).to_contain_text("cancelled")
     page.get_by_role("link", name="cancelled").click()
     playwright.expect(rows).to_have_text(["second v1"])
     page.get_by_role("link", name="all", exact=True).click()
@@ -389,10 +392,32 @@ def test_a_pipelines_page_follows_what_happens(page: Any, site: Site) -> None:
     page.get_by_text("Cancel this pipeline").press("Enter")
     holds_for_everybody(page)
     site.read_table("moving", "finn")
-    playwright.expect(page.locator(".steps li").first).to_contain_text("done", timeout=20_000)
+    playwright.expect(page.locator(".steps li").first).to_contain_text("done")
     page.get_by_role("button", name="Yes, cancel it").press("Enter")
     playwright.expect(page.locator("#state dd").first).to_have_text("■ cancelled")
     holds_for_everybody(page)
+
+
+def test_a_pipeline_is_changed_and_runs_again(page: Any, site: Site) -> None:
+    upload(site, "wrong", "lena", target_column_name="income")
+    site.read_table("wrong", "lena")
+    post(site, "/pipelines/wrong/cancel?user_id=lena")
+    page.goto("/pipelines/wrong?user_id=lena")
+    page.get_by_text("Change and run again from here").press("Enter")
+    holds_for_everybody(page)
+    assert page.get_by_label("Column to predict").input_value() == "income"
+    page.get_by_label("Column to predict").select_option("paid")
+    page.get_by_label("Time budget").fill("soon")
+    page.get_by_role("button", name="Run again").click()
+    playwright.expect(page.get_by_role("alert")).to_contain_text("is not a positive duration")
+    holds_for_everybody(page)
+    assert page.get_by_label("Column to predict").input_value() == "paid"
+    page.get_by_label("Time budget").fill("30")
+    page.get_by_role("button", name="Run again").press("Enter")
+    page.wait_for_url("**/pipelines/wrong?user_id=lena")
+    playwright.expect(page.locator("#state dd").first).to_have_text("● running")
+    playwright.expect(page.get_by_role("heading", name="Made before")).to_be_visible()
+    playwright.expect(page.locator("#made tbody").last.locator("tr").first).to_contain_text("pipeline.run_again")
 
 
 def test_lists_and_pipelines_work_without_scripts(browser: Any, site: Site) -> None:

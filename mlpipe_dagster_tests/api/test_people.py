@@ -195,6 +195,52 @@ def test_a_pipeline_is_cancelled_by_a_click(client: TestClient) -> None:
     assert client.post(address, headers=HTML).status_code == 409
 
 
+def test_a_pipeline_runs_again_by_its_pages_form(client: TestClient, question: str) -> None:
+    address = "/pipelines/loans/change?user_id=ann"
+    page = client.get("/pipelines/loans", headers=HTML).text
+    assert f'action="{address}"' in page
+    assert 'name="sensitive_features" value="sex"' in page
+    said = {"target_column_name": "paid", "task_type": "", "time_budget": "soon", "sensitive_features": ["sex"]}
+    refused = client.post(address, data=said, headers=HTML)
+    assert refused.status_code == 422
+    assert "is not a positive duration" in refused.text
+    for kept in ('<option selected value="paid">', 'value="soon"', 'value="sex" checked'):
+        assert kept in refused.text
+    assert client.post(address, data=said | {"stage": "dataset"}).status_code == 422
+    started = client.post(address, data=said | {"time_budget": "30"}, headers=HTML, follow_redirects=False)
+    assert (started.status_code, started.headers["location"]) == (303, "/pipelines/loans?user_id=ann")
+    found = client.get("/pipelines/loans").json()
+    assert (found["status"], found["choices"]["target"], found["choices"]["time_budget"]) == ("running", "paid", "30")
+    assert f'action="{address}"' not in client.get("/pipelines/loans", headers=HTML).text
+    assert client.post(address, data=said).status_code == 409
+
+
+def test_what_is_left_as_it_was_is_no_change(client: TestClient, question: str) -> None:
+    asked = {"target_column_name": "paid", "task_type": "binary"}
+    client.post(f"/questions/{question}/answer", json=asked)
+    client.post("/pipelines/loans/cancel")
+    as_it_was = asked | {"sensitive_features": ["sex"], "time_budget": "60", "xai_level": "expert", "stage": ""}
+    refused = client.post("/pipelines/loans/change", data=as_it_was)
+    assert refused.status_code == 409  # the level alone is changed, and there is no model to explain
+    assert "no model to explain" in refused.text
+    for other, changed in (({"sensitive_features": ""}, ["sensitive_features"]), ({}, [])):
+        same = as_it_was | {"xai_level": "beginner", **other}
+        assert client.post("/pipelines/loans/change", data=same, follow_redirects=False).status_code == 303
+        assert client.get("/pipelines/loans").json()["history"][-1]["changed"] == changed
+        client.post("/pipelines/loans/cancel")
+        as_it_was["sensitive_features"] = ""
+
+
+def test_a_page_shows_the_end_of_its_audit_trail(client: TestClient, question: str) -> None:
+    page = client.get("/pipelines/loans", headers=HTML).text
+    trail = page.partition("<h2>Audit trail</h2>")[2]
+    shown = re.findall(r"<td>([a-z_]+\.[a-z_]+)</td>", trail)
+    assert (shown[-1], "question.asked" in shown) == ("dataset.uploaded", True)
+    (address,) = re.findall(r'<a href="(/audit\?[^"]*)">', trail)
+    whole = client.get(address.replace("&amp;", "&")).json()
+    assert [entry["what"] for entry in reversed(whole)] == shown
+
+
 def test_a_page_shows_what_was_made_before(client: TestClient, question: str) -> None:
     asked = {"target_column_name": "paid", "task_type": "binary"}
     client.post(f"/questions/{question}/answer", json=asked)
