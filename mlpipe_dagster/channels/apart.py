@@ -16,6 +16,7 @@ from typing import Any
 
 from mlpipe_dagster.channels.addresses import INSIDE, is_public, without_secrets
 
+COMMAND = (sys.executable, "-m", __name__)
 SECONDS = 45.0
 LONGEST_TROUBLE = 300
 CONNECTING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
@@ -59,16 +60,18 @@ def unknown(urls: Sequence[str]) -> list[int]:
 
 def _ask(task: dict[str, Any]) -> dict[str, Any] | str:
     """The child's answer, or in words how it broke. URLs go by its standard input: nobody sees them in a list."""
-    command = [sys.executable, "-m", __name__]
     try:
         ended = subprocess.run(
-            command, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS, check=False
+            COMMAND, input=json.dumps(task), capture_output=True, text=True, timeout=SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return f"no answer within {SECONDS:g} s"
     if ended.returncode != 0:
         return f"the process that sends broke (exit code {ended.returncode})"
-    answer: dict[str, Any] = json.loads(ended.stdout)
+    try:
+        answer: dict[str, Any] = json.loads(ended.stdout.rpartition("\n")[2])  # a plugin may have printed before
+    except ValueError:
+        return "the process that sends gave no answer"
     return answer
 
 
@@ -76,7 +79,7 @@ def main() -> None:
     """Do the task on standard input, answer on standard output."""
     task = json.loads(sys.stdin.read())
     answer = _unknown(task["check"]) if "check" in task else asdict(_sent(**task))
-    sys.stdout.write(json.dumps(answer))
+    sys.stdout.write(f"\n{json.dumps(answer)}")
 
 
 def _unknown(urls: Sequence[str]) -> dict[str, list[int]]:

@@ -22,7 +22,7 @@ def list_all(user_id: str) -> None:
 @click.argument("user_id")
 def add(user_id: str) -> None:
     """Add a channel to USER_ID. Its Apprise URL is asked for, or read from standard input: it is a secret."""
-    url = click.prompt("Apprise URL", hide_input=True, err=True).strip()
+    url = _read_secret()
     client = ApiClient()
     present = [channel["id"] for channel in client.get("users", user_id, "channels")]
     _show(client.put("users", user_id, "channels", content={"urls": [url], "keep": present}))
@@ -39,6 +39,12 @@ def remove(user_id: str, channel_id: str) -> None:
         raise UserError(f"{user_id} has no channel {channel_id}. See: mlpipe channels list {user_id}")
     keep = [one for one in present if one != channel_id]
     _show(client.put("users", user_id, "channels", content={"keep": keep}))
+
+
+def _read_secret() -> str:
+    given = click.get_text_stream("stdin")
+    url: str = click.prompt("Apprise URL", hide_input=True, err=True) if given.isatty() else given.readline()
+    return url.strip()
 
 
 def _show(found: list[dict[str, str]]) -> None:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from mlpipe_dagster.channels import apart
 from mlpipe_dagster.channels.apart import Message, send, unknown
 from mlpipe_dagster_tests.channels.receivers import mail_server, webhook
 
@@ -78,6 +79,20 @@ print(tried(lambda: open(subprocess.__file__).close()))
 def test_a_confined_process_reads_no_file_starts_nothing_and_connects_to_nobody_inside() -> None:
     ended = subprocess.run([sys.executable, "-c", CONFINED], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["refused", "refused", "refused", "refused", "refused", "done"]
+
+
+@pytest.mark.parametrize(
+    ("child", "trouble"),
+    [
+        ("import sys; sys.exit(3)", "the process that sends broke (exit code 3)"),
+        ("print('no answer')", "the process that sends gave no answer"),
+        ("import time; time.sleep(60)", "no answer within 2 s"),
+    ],
+)
+def test_a_process_that_breaks_is_a_try_that_failed(monkeypatch: pytest.MonkeyPatch, child: str, trouble: str) -> None:
+    monkeypatch.setattr(apart, "SECONDS", 2)
+    monkeypatch.setattr(apart, "COMMAND", (sys.executable, "-c", child))
+    assert send("json://127.0.0.1:1/x", MESSAGE, confined=False) == apart.Outcome(False, trouble)
 
 
 def test_what_apprise_knows() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Ask, Notice
+from mlpipe_dagster.api.app import create_app
 from mlpipe_dagster.channels.courier import AT_ONCE, carry
 from mlpipe_dagster.patience import Patience
 from mlpipe_dagster.settings import settings
@@ -167,6 +170,23 @@ def test_a_lease_that_has_passed_to_another_process_changes_nothing(warehouse: W
     with warehouse.transaction() as session:
         deliveries.note_delivered(session, mine)
     assert states(warehouse) == [("delivered", 1)]
+
+
+def test_the_api_carries_what_other_processes_have_noted(
+    warehouse: Warehouse, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    settings.cache_clear()
+    with webhook() as hook, TestClient(create_app()) as client:
+        channel(hook.url)
+        tell(warehouse)
+        for _ in range(600):
+            (told,) = client.get("/notifications").json()
+            if told["deliveries"][0]["state"] != "waiting":
+                break
+            time.sleep(0.1)
+    assert [one["state"] for one in told["deliveries"]] == ["delivered"]
+    assert [content["title"] for content in hook.taken] == ["loans: look"]
 
 
 CARRIER = """

@@ -1,6 +1,8 @@
 """No name, e-mail address or phone of a table leaves with a flow: pages, messages, events, Dagster's metadata."""
 
+import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -9,10 +11,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from mlpipe_dagster.api.app import create_app
+from mlpipe_dagster.channels.courier import AT_ONCE, carry
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Level, ReportType
-from mlpipe_dagster.warehouse import inbox, pipelines
+from mlpipe_dagster.warehouse import decisions, inbox, pipelines
 from mlpipe_dagster.warehouse.schema import OutboxRow
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+from mlpipe_dagster_tests.channels.receivers import Webhook, webhook
 from mlpipe_dagster_tests.defs.flow import Flow
 
 FAMILIES = ("Quisling", "Xylander", "Zworykin", "Brontë", "Vlček")
@@ -75,7 +80,7 @@ def told_dagster(flow: Flow) -> str:
 
 
 def test_no_planted_value_leaves(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLPIPE_DEFAULT_TIME_BUDGET", "6")
+    monkeypatch.setenv("MLPIPE_DEFAULT_TIME_BUDGET", "2")
     settings.cache_clear()
     flow.upload(planted_table(tmp_path), "people", target_column_name="target")
     flow.turn(2)
@@ -88,6 +93,44 @@ def test_no_planted_value_leaves(flow: Flow, tmp_path: Path, monkeypatch: pytest
     assert "customer name" in shown["/xai-reports/ada/people/automl_people/data_explanation/expert/view"], (
         "columns keep their names"
     )
+
+
+def told_outside(warehouse: Warehouse, hook: Webhook) -> str:
+    """Everything that a channel was told, once nothing waits."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        while carry(warehouse, pool):
+            pass
+    return json.dumps(hook.taken, ensure_ascii=False)
+
+
+def test_outside_channels_carry_no_value_of_the_table(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every question is asked, a pipeline fails, and the channel of the platform is told of all of it."""
+    table = planted_table(tmp_path)
+    with webhook() as hook:
+        monkeypatch.setenv("MLPIPE_NOTIFY_URLS", hook.url)
+        settings.cache_clear()
+        flow.upload(table, "people", ask=["target", "bias"])
+        flow.turn()
+        with flow.warehouse.reading() as session:
+            (asked,) = inbox.list_questions(session, "ada", "open")
+        told = told_outside(flow.warehouse, hook)
+        decisions.answer_question(flow.warehouse, asked.id, {"target_column_name": "target"}, "ada")
+        flow.flush()
+        flow.turn()
+        flow.upload(table, "failing", target_column_name="hours", task_type="binary")
+        flow.turn()
+        told += told_outside(flow.warehouse, hook)
+    assert [word for word in (*PLANTED, "female", "male") if word in told] == []
+    assert [name for name in ("customer", "email", "telefon") if name in told] == [], "columns of people are not named"
+    for told_of in (
+        "which column",
+        "go on after the bias report",
+        "reading the table failed",
+        "target_column_name=sex",
+    ):
+        assert told_of in told
 
 
 def test_a_column_that_identifies_people_is_no_target(flow: Flow, tmp_path: Path) -> None:
