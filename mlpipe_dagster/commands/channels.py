@@ -1,5 +1,7 @@
 """`mlpipe channels list|add|remove`: where a user is told of notifications and questions outside the platform."""
 
+import sys
+
 import click
 
 from mlpipe_dagster.commands.client import ApiClient
@@ -42,9 +44,9 @@ def remove(user_id: str, channel_id: str) -> None:
 
 
 def _read_secret() -> str:
-    given = click.get_text_stream("stdin")
-    url: str = click.prompt("Apprise URL", hide_input=True, err=True) if given.isatty() else given.readline()
-    return url.strip()
+    """From a terminal without showing it, else from whatever standard input is."""
+    said = click.prompt("Apprise URL", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    return str(said).strip()
 
 
 def _show(found: list[dict[str, str]]) -> None:

@@ -80,7 +80,7 @@ def told_dagster(flow: Flow) -> str:
 
 
 def test_no_planted_value_leaves(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLPIPE_DEFAULT_TIME_BUDGET", "2")
+    monkeypatch.setenv("MLPIPE_DEFAULT_TIME_BUDGET", "6")
     settings.cache_clear()
     flow.upload(planted_table(tmp_path), "people", target_column_name="target")
     flow.turn(2)
@@ -124,13 +124,8 @@ def test_outside_channels_carry_no_value_of_the_table(
         told += told_outside(flow.warehouse, hook)
     assert [word for word in (*PLANTED, "female", "male") if word in told] == []
     assert [name for name in ("customer", "email", "telefon") if name in told] == [], "columns of people are not named"
-    for told_of in (
-        "which column",
-        "go on after the bias report",
-        "reading the table failed",
-        "target_column_name=sex",
-    ):
-        assert told_of in told
+    subjects = ("which column", "go on after the bias report", "reading the table failed")
+    assert [words for words in (*subjects, "target_column_name=sex") if words not in told] == []
 
 
 def test_a_column_that_identifies_people_is_no_target(flow: Flow, tmp_path: Path) -> None:
