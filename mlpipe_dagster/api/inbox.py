@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
-from sqlalchemy.orm import Session
 
 from mlpipe_dagster.api.access import TheCaller
 from mlpipe_dagster.api.parameters import JsonObject, OptionalId, PlainText, TheFlusher, TheWarehouse
@@ -26,7 +25,7 @@ def questions(
     """Questions, newest first; `deliveries` says which outside channel was told."""
     with warehouse.reading() as session:
         found = [inbox.question_object(row) for row in inbox.list_questions(session, user_id, status)]
-        return _with_deliveries(session, found)
+        return deliveries.beside(session, found)
 
 
 @router.get("/questions/{question_id}")
@@ -83,9 +82,4 @@ def notifications(warehouse: TheWarehouse, user_id: OptionalId = None) -> list[d
     """Notifications, newest first; `deliveries` says which outside channel was told."""
     with warehouse.reading() as session:
         found = [inbox.notification_object(row) for row in inbox.list_notifications(session, user_id)]
-        return _with_deliveries(session, found)
-
-
-def _with_deliveries(session: Session, objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    told = deliveries.of_messages(session, [one["id"] for one in objects])
-    return [{**one, "deliveries": told.get(one["id"], [])} for one in objects]
+        return deliveries.beside(session, found)

@@ -19,7 +19,7 @@ from mlpipe_dagster.api.error_answers import KNOWN, status_of
 from mlpipe_dagster.api.inbox import ABOUT_THE_ANSWER, said_in
 from mlpipe_dagster.api.parameters import FormId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import page, prefers_html
-from mlpipe_dagster.warehouse import decisions, inbox
+from mlpipe_dagster.warehouse import decisions, deliveries, inbox
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
@@ -114,7 +114,7 @@ def _inbox(
         rows = inbox.list_questions(session, user_id, "open")
         rows.sort(key=lambda row: row.id != opened.question_id)
         told = inbox.list_notifications(session, user_id)[:NOTIFICATIONS]
-        notifications = [inbox.notification_object(row) for row in told]
+        notifications = deliveries.beside(session, [inbox.notification_object(row) for row in told])
         asked = [opened.draw(inbox.question_object(row)) for row in rows[:QUESTIONS]]
     is_open = any(each.opened for each in asked)
     return page(

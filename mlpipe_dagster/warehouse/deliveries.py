@@ -162,6 +162,12 @@ def of_messages(session: Session, messages: Collection[str]) -> dict[str, list[d
     return found
 
 
+def beside(session: Session, objects: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Notifications or questions as the REST API answers them, with their deliveries."""
+    told = of_messages(session, [one["id"] for one in objects])
+    return [{**one, "deliveries": told.get(one["id"], [])} for one in objects]
+
+
 def failed_since(session: Session, since: datetime) -> list[DeliveryRow]:
     """Deliveries that ended undelivered since then, newest first."""
     query = select(DeliveryRow).where(DeliveryRow.state == "failed", DeliveryRow.ended_at >= since)

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.channels import courier
-from mlpipe_dagster.warehouse import inbox
+from mlpipe_dagster.warehouse import deliveries, inbox
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import ChannelRow, DeliveryRow
@@ -71,6 +71,11 @@ def test_deliveries_are_seen_beside_what_they_tell_and_erased_with_the_person(
     (told,) = client.get("/notifications?user_id=ann").json()
     (seen,) = told["deliveries"]
     assert (seen["channel"], seen["state"], seen["attempts"]) == ("jsons://hooks.example.org", "waiting", 0)
+    (row,) = deliveries.claim(warehouse.catalogue, 1)
+    with warehouse.transaction() as session:
+        deliveries.note_failed(session, warehouse.settings, row, "<b>401</b>", lasting=True)
+    page = client.get("/inbox", headers={"Accept": "text/html"}).text
+    assert "Not delivered to <bdi>jsons://hooks.example.org</bdi> after 1 try: <bdi>&lt;b&gt;401" in page
     receipt = client.delete("/users/ann").json()
     assert (receipt["erased"]["channels"], receipt["erased"]["deliveries"]) == (1, 1)
     with warehouse.reading() as session:

@@ -1,5 +1,6 @@
 """Deliveries: from the transaction of a notification to real receivers, tried again, given up, told once by two."""
 
+import re
 import subprocess
 import sys
 import time
@@ -216,6 +217,22 @@ def ask(warehouse: Warehouse, tmp_path: Path, **more: Any) -> Question:
     with warehouse.reading() as session:
         (asked,) = inbox.list_questions(session, "ann", "open")
     return asked
+
+
+def test_the_link_of_a_choice_opens_the_question_with_it_filled_in(
+    warehouse: Warehouse, channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    settings.cache_clear()
+    with webhook() as hook:
+        channel(hook.url)
+        ask(warehouse, tmp_path)
+        carry_all(warehouse)
+    link = next(line.partition(": ")[2] for line in hook.taken[0]["message"].splitlines() if line.startswith("sex: "))
+    with TestClient(create_app()) as client:
+        shown = client.get(link.removeprefix("http://localhost:8000"), headers={"Accept": "text/html"}).text
+    chosen = re.findall(r'value="(\w+)"\s+(?:checked|selected)', shown)
+    assert chosen[0] == "sex"
 
 
 def put(warehouse: Warehouse, subject: str) -> str:
