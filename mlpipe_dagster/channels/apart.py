@@ -21,7 +21,11 @@ SECONDS = 45.0
 LONGEST_TROUBLE = 300
 CONNECTING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 STARTING = ("subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.spawn")
-READABLE = ("/etc/ssl", "/etc/pki", "/etc/mime.types", "/usr/lib", "/usr/share", "/usr/local/lib", "/usr/local/share")
+READABLE = (
+    "/etc/ssl", "/etc/pki", "/etc/mime.types", "/etc/httpd", "/etc/apache", "/etc/apache2", "/etc/localtime",
+    "/usr/lib", "/usr/share", "/usr/local/lib", "/usr/local/share", "/usr/local/etc",
+)  # fmt: skip
+"""Certificates, types of files and time zones, where libraries look for them."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SEVERITIES = {"info": "info", "warning": "warning", "error": "failure"}
 

@@ -17,6 +17,7 @@ class Webhook:
     def __init__(self, port: int, answers: list[int]) -> None:
         self.port, self.answers = port, answers
         self.tries = 0
+        self.location: str | None = None
         self.taken: list[dict[str, Any]] = []
 
     @property
@@ -36,6 +37,8 @@ def webhook(*answers: int, always: int | None = None) -> Iterator[Webhook]:
             if status == 200:
                 hook.taken.append(content)
             self.send_response(status)
+            if hook.location:
+                self.send_header("Location", hook.location)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

@@ -56,6 +56,32 @@ def test_a_users_mail_server_is_not_reached_by_a_parameter() -> None:
     assert (outcome.taken, outcome.lasting, server.mails) == (False, True, [])
 
 
+PUBLIC = "from mlpipe_dagster.channels import apart; apart.is_public = lambda it: it == '127.0.0.1'; apart.main()"
+
+
+@pytest.fixture
+def loopback_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child takes 127.0.0.1 for an address of the Internet, and 127.0.0.2 still for one inside."""
+    monkeypatch.setattr(apart, "COMMAND", (sys.executable, "-c", PUBLIC))
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+def test_a_users_url_reaches_what_is_public() -> None:
+    with webhook() as hook, mail_server() as server:
+        assert send(hook.url, MESSAGE, confined=True) == apart.Outcome(True)
+        assert send(server.url, MESSAGE, confined=True) == apart.Outcome(True)
+    assert (len(hook.taken), len(server.mails)) == (1, 1)
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+def test_a_redirect_does_not_lead_inside() -> None:
+    with webhook(307) as hook:
+        hook.location = f"http://127.0.0.2:{hook.port}/metadata"
+        outcome = send(f"{hook.url}?redirect=yes", MESSAGE, confined=True)
+    assert (outcome.taken, outcome.lasting, hook.tries) == (False, True, 1)
+    assert outcome.trouble.startswith("127.0.0.2 is an address of this machine")
+
+
 CONFINED = """
 import socket, subprocess
 from mlpipe_dagster.channels.apart import _Confinement
