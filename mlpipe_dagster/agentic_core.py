@@ -29,6 +29,7 @@ from mlpipe_dagster.events import (
     XaiTrigger,
 )
 from mlpipe_dagster.patience import Patience, patience_of
+from mlpipe_dagster.tables.excerpt import markdown_table
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage, TaskKind, published_task
 
@@ -59,6 +60,8 @@ class Known:
     view_link: str | None = None
     findings: tuple[str, ...] = ()
     """What our bias report found, a plain sentence each."""
+    first_rows: tuple[Mapping[str, str], ...] = ()
+    """Of the table, as text; empty where nobody is asked about them."""
 
     def asks(self, kind: AskedKind) -> bool:
         """Whether the person wants to decide that themselves: said with the upload, else by their policy."""
@@ -170,17 +173,18 @@ def _ask_for_target(event: DatasetUploaded, profile: Profile, known: Known) -> A
         "description": "Where it is left out: what fits the column.",
         "enum": ["binary", "multiclass", "regression"],
     }
+    guess: str | None
     try:
         guess, task, why = _proposal(profile, known)
         proposal = f"We would take “{guess}” ({task.value}): {why.rstrip('.')}."
         target_field["default"] = guess  # and no default of the task: it would be that of another column
     except UserError as error:
-        proposal = str(error)
+        guess, proposal = None, str(error)
     size = f"{event.dataset.name} has {profile.row_count:,} rows and {len(profile.columns)} columns."
     return Ask(
         kind="target",
         subject=f"{event.dataset.name}: which column should be predicted?",
-        body=f"{size} {proposal}",
+        body="\n\n".join(filter(None, (f"{size} {proposal}", markdown_table(known.first_rows, guess)))),
         fields={
             "type": "object",
             "properties": {"target_column_name": target_field, "task_type": task_field},

@@ -21,8 +21,13 @@ PAGE_POLICY = (
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 """One script, served by us (static/pages.js); nothing inline runs, and nothing comes from elsewhere."""
-MARKDOWN_TAGS = {"p", "ul", "ol", "li", "strong", "em", "code", "pre", "br", "blockquote"}
+MARKDOWN_TAGS = {
+    *("p", "ul", "ol", "li", "strong", "em", "code", "pre", "br", "blockquote"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
 """No links and no images: the text may quote names that strangers chose."""
+SCROLLED = '<div class="scroll" role="region" aria-label="The first rows" tabindex="0">'
+"""Around a table in Markdown, which a question has of its data: on a phone it is wider than the page."""
 NAVIGATION = {"Pipelines": "/", "Upload": "/upload", "Inbox": "/inbox"}
 STATES = {
     "running": "●", "waiting": "?", "done": "✓", "failed": "✗", "cancelled": "■", "superseded": "«",
@@ -57,8 +62,9 @@ def html_response(html: str, policy: str, code: int = 200, headers: dict[str, st
 
 def markdown(text: str) -> Markup:
     """Markdown as harmless HTML."""
-    rendered = MarkdownIt("commonmark", {"html": False}).render(text)
-    return Markup(nh3.clean(rendered, tags=MARKDOWN_TAGS, attributes={}))  # noqa: S704 - sanitised by nh3
+    rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    harmless = nh3.clean(rendered, tags=MARKDOWN_TAGS, attributes={})
+    return Markup(harmless.replace("<table>", f"{SCROLLED}<table>").replace("</table>", "</table></div>"))  # noqa: S704 - sanitised by nh3
 
 
 def moment_text(iso: str | None) -> str:

@@ -7,6 +7,8 @@ from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.reports.plots import data_plot
 from mlpipe_dagster.stages.outcome import Check, Column, Say, StageOutcome
 from mlpipe_dagster.stages.table import pinned_version, read_upload, store_plot
+from mlpipe_dagster.tables.excerpt import MOST_ROWS
+from mlpipe_dagster.tables.load import preview
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.warehouse import decisions, links, results
 from mlpipe_dagster.warehouse.ledger import Claim
@@ -31,12 +33,23 @@ def read_dataset(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     with tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         parquet = Path(folder) / "table.parquet"
         profile = read_upload(warehouse, version, parquet)
-        version = results.save_dataset(warehouse, claim, version.id, parquet, profile)
+        rows = _first_rows(warehouse, claim, version, parquet, profile)
+        version = results.save_dataset(warehouse, claim, version.id, parquet, profile, rows)
     with warehouse.reading() as session:
         choices = decisions.recorded_choices(session, claim.owner)
     target = choices.target if choices else Wishes.from_metadata(version.custom_metadata).target_column_name
     store_plot(warehouse, "dataset", version, data_plot(profile, target if profile.column(target or "") else None))
     return _outcome(warehouse, version, profile, target)
+
+
+def _first_rows(
+    warehouse: Warehouse, claim: Claim, version: DatasetVersion, parquet: Path, profile: Profile
+) -> list[dict[str, str]]:
+    """What a question about the table shows of it, without what identifies people."""
+    with warehouse.reading() as session:
+        asks = decisions.asks_for_target(session, warehouse, claim, version)
+    hidden = [column.name for column in profile.columns if column.personal]
+    return preview(parquet, MOST_ROWS, hidden) if asks else []
 
 
 def _outcome(warehouse: Warehouse, version: DatasetVersion, profile: Profile, target: str | None) -> StageOutcome:

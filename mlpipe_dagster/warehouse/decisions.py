@@ -3,7 +3,8 @@
 What is decided stands in agentic_core.py; here the facts are gathered and the outcome becomes rows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import singledispatch
 from typing import Any
 
@@ -144,14 +145,27 @@ def recorded_choices(session: Session, owner: Owner) -> Choices | None:
     return Choices.model_validate(pipeline.choices) if pipeline and pipeline.choices else None
 
 
-def decide_upload(session: Session, warehouse: Warehouse, claim: Claim, version: DatasetVersion, event: Event) -> None:
+def asks_for_target(session: Session, warehouse: Warehouse, claim: Claim, version: DatasetVersion) -> bool:
+    """Whether its owner may be asked what to predict once this version is read: a question shows the first rows."""
+    return what_is_known(session, warehouse, claim.owner, version).asks("target")
+
+
+def decide_upload(
+    session: Session,
+    warehouse: Warehouse,
+    claim: Claim,
+    version: DatasetVersion,
+    event: Event,
+    first_rows: Sequence[Mapping[str, str]] = (),
+) -> None:
     """Decide on an upload in the very transaction that stores its profile."""
     if not claim.continue_pipeline or _is_for_foreign_core(session, claim):
         return
     if session.get(Decision, claim.cause) is not None:
         return
     basis = Basis(claim.owner, claim.cause, claim.causation_id, claim.correlation_id)
-    outcome = decide(event, what_is_known(session, warehouse, claim.owner, version))
+    known = what_is_known(session, warehouse, claim.owner, version)
+    outcome = decide(event, replace(known, first_rows=tuple(first_rows)))
     _store(session, warehouse.settings, basis, outcome, type(event).topic(warehouse.settings), None)
 
 

@@ -5,7 +5,7 @@ brings through the API, and answers the row it is for.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,14 +111,22 @@ class Origin:
 
 
 def save_dataset(
-    warehouse: Warehouse, claim: Claim, version_id: int, parquet: Path, profile: Profile
+    warehouse: Warehouse,
+    claim: Claim,
+    version_id: int,
+    parquet: Path,
+    profile: Profile,
+    first_rows: Sequence[Mapping[str, str]] = (),
 ) -> DatasetVersion:
-    """Store the table that was read, and in the same transaction what the agentic core makes of it."""
+    """Store the table that was read, and in the same transaction what the agentic core makes of it.
+
+    `first_rows`: what a question about the table shows of it (`decisions.asks_for_target`).
+    """
     name = _put_table(warehouse, claim.owner, parquet)
     with warehouse.storing([name]) as session:
         ledger.close(session, claim)
         version = datasets.store_profile(session, version_id, name, profile)
-        decisions.decide_upload(session, warehouse, claim, version, datasets.uploaded_event(version))
+        decisions.decide_upload(session, warehouse, claim, version, datasets.uploaded_event(version), first_rows)
     return version
 
 

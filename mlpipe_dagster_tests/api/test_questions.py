@@ -17,15 +17,17 @@ from sqlalchemy import update
 
 from mlpipe_dagster.agentic_core import Ask
 from mlpipe_dagster.api.app import create_app
+from mlpipe_dagster.api.templating import markdown
 from mlpipe_dagster.messaging.embedded import free_port
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster.tables.excerpt import markdown_table
 from mlpipe_dagster.vocabulary import AccessRole
 from mlpipe_dagster.warehouse import datasets, inbox, keys, questions_due
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import Question
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
-from mlpipe_dagster_tests.api.requests import upload
+from mlpipe_dagster_tests.api.requests import SCRIPT, upload
 from mlpipe_dagster_tests.warehouse import scenes
 
 LONG_AGO = datetime(2025, 10, 10, 12, 0)
@@ -127,6 +129,13 @@ def test_a_respondent_sees_and_answers(client: TestClient, tmp_path: Path) -> No
     assert client.get("/questions?user_id=eve").json() == []
     assert answer(client, question, PAID | {"user_id": "bob"}) == (200, "answered")
     assert client.get(f"/questions/{question['id']}").json()["answered_by"] == "bob"
+
+
+def test_the_first_rows_are_a_table_on_the_page_and_hostile_names_do_nothing() -> None:
+    html = markdown("Look:\n\n" + markdown_table([{SCRIPT: "[a](javascript:b)", "c": "<b>"}]))
+    assert "&lt;script&gt;" in html and "<script" not in html and "<a" not in html and "<b>" not in html
+    assert html.startswith('<p>Look:</p>\n<div class="scroll" role="region"')
+    assert "<td>[a](javascript:b)</td>" in html and html.rstrip().endswith("</table></div>")
 
 
 # with keys
