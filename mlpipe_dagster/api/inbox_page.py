@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import ImmutableMultiDict
 
@@ -20,6 +21,7 @@ from mlpipe_dagster.api.inbox import ABOUT_THE_ANSWER, said_in
 from mlpipe_dagster.api.parameters import FormId, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.warehouse import decisions, deliveries, inbox
+from mlpipe_dagster.warehouse.schema import Question
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
@@ -116,6 +118,7 @@ def _inbox(
         told = inbox.list_notifications(session, user_id)[:NOTIFICATIONS]
         notifications = deliveries.beside(session, [inbox.notification_object(row) for row in told])
         asked = [opened.draw(inbox.question_object(row)) for row in rows[:QUESTIONS]]
+        about = _closed(session, answered or opened.question_id, user_id)
     is_open = any(each.opened for each in asked)
     return page(
         "inbox.html",
@@ -125,8 +128,16 @@ def _inbox(
         notifications=notifications,
         user_id=user_id,
         answered=answered,
+        about=about,
         fault="" if is_open else opened.fault,
         gone=bool(opened.question_id) and not is_open and not opened.fault,
         live=live,
         at_deadline=AT_DEADLINE,
     )
+
+
+def _closed(session: Session, question_id: str | None, user_id: str | None) -> dict[str, Any] | None:
+    """The question of that id where it is not open any more and the reader is one of those it was put to."""
+    row = session.get(Question, question_id) if question_id else None
+    theirs = row is not None and row.status != "open" and (user_id is None or row.may_answer(user_id))
+    return inbox.question_object(row) if row and theirs else None

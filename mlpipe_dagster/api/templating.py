@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from mlpipe_dagster.reports import page as report_frame
+from mlpipe_dagster.settings import settings
 
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'unsafe-inline'; img-src data:; "
@@ -43,7 +44,13 @@ def environment() -> Environment:
     frame = report_frame.environment()
     loaders = [PackageLoader("mlpipe_dagster.api", "templates"), PackageLoader("mlpipe_dagster.reports", "templates")]
     made = frame.overlay(loader=ChoiceLoader(loaders))
-    made.filters = {**frame.filters, "markdown": markdown, "moment": moment_text, "duration": duration_text}
+    made.filters = {
+        **frame.filters,
+        "markdown": markdown,
+        "moment": moment_text,
+        "duration": duration_text,
+        "here": here,
+    }
     made.globals = {**frame.globals, "signs": STATES, "state_words": STATE_WORDS}
     return made
 
@@ -65,6 +72,11 @@ def markdown(text: str) -> Markup:
     rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     harmless = nh3.clean(rendered, tags=MARKDOWN_TAGS, attributes={})
     return Markup(harmless.replace("<table>", f"{SCROLLED}<table>").replace("</table>", "</table></div>"))  # noqa: S704 - sanitised by nh3
+
+
+def here(link: str) -> str:
+    """A link to this server as a path: it holds under whatever name the reader knows the server by."""
+    return link.removeprefix(settings().api_base)
 
 
 def moment_text(iso: str | None) -> str:

@@ -105,15 +105,21 @@ def holds_for_everybody(page: Any) -> None:
     page.set_viewport_size(WIDE)
 
 
-def post(site: Site, path: str, **fields: str) -> None:
+def post(site: Site, path: str, files: dict[str, tuple[str, bytes]] | None = None, **fields: str) -> None:
     """What somebody else does meanwhile."""
-    files = {"file": ("loans.csv", CSV)} if path == "/datasets/upload" else None
     answer = requests.post(f"{site.base}{path}", data=fields, files=files, timeout=20)
     assert answer.ok, answer.text
 
 
 def upload(site: Site, dataset_id: str, user_id: str, **fields: str) -> None:
-    post(site, "/datasets/upload", dataset_id=dataset_id, user_id=user_id, **({"name": "Loans"} | fields))
+    post(
+        site,
+        "/datasets/upload",
+        {"file": ("loans.csv", CSV)},
+        dataset_id=dataset_id,
+        user_id=user_id,
+        **({"name": "Loans"} | fields),
+    )
 
 
 # uploading
@@ -418,6 +424,46 @@ def test_a_pipeline_is_changed_and_runs_again(page: Any, site: Site) -> None:
     playwright.expect(page.locator("#state dd").first).to_have_text("● running")
     playwright.expect(page.get_by_role("heading", name="Made before")).to_be_visible()
     playwright.expect(page.locator("#made tbody").last.locator("tr").first).to_contain_text("pipeline.run_again")
+
+
+def test_from_upload_to_the_reports_by_clicking(page: Any, site: Site) -> None:
+    page.goto("/upload")
+    page.set_input_files("#file", {"name": "whole.csv", "mimeType": "text/csv", "buffer": CSV})
+    page.get_by_label("Your user id").fill("mia")
+    page.get_by_label("which column to predict").check()
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url("**/pipelines/whole?user_id=mia")
+    site.read_table("whole", "mia")
+    page.get_by_role("link", name="Answer in the inbox").click()
+    page.get_by_label("paid").check()
+    page.get_by_role("button", name="Answer").click()
+    page.get_by_role("link", name="Open its pipeline").click()
+    report = {"user_id": "mia", "dataset_id": "whole", "report": {"parity": 0.25}}
+    requests.post(f"{site.base}/bias-reports/", json=report, timeout=20).raise_for_status()
+    model = {"model_id": "m", "name": "M", "framework": "onnx", "model_type": "binary", "training_dataset": "whole"}
+    post(site, "/ai-models/upload/single/mia", {"file": ("m.onnx", b"m")}, **model)
+    why = {"dataset_id": "whole", "model_id": "m", "report_type": "model_explanation", "level": "beginner"}
+    post(site, "/xai-reports/upload/mia", {"file": ("why.html", b"<!doctype html><h1>Why</h1>")}, **why)
+    page.locator("#results").get_by_role("link", name="Bias report").click()
+    playwright.expect(page.get_by_role("cell", name="0.25")).to_be_visible()
+    holds_for_everybody(page)
+    page.go_back()
+    page.get_by_role("link", name="Explanation of the model").click()
+    playwright.expect(page.get_by_role("heading", name="Why")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/login", "/pipelines/nothing", "/inbox?user_id=nobody", "/?text=nothing"])
+def test_small_pages_hold_for_everybody(page: Any, path: str) -> None:
+    page.goto(path)
+    holds_for_everybody(page)
+
+
+def test_pages_hold_for_everybody_in_the_dark(browser: Any, site: Site) -> None:
+    ask(site, "night", "nora")
+    with opened(browser, site, color_scheme="dark") as page:
+        for path in ("/upload", "/", "/inbox?user_id=nora", "/pipelines/night?user_id=nora"):
+            page.goto(path)
+            holds_for_everybody(page)
 
 
 def test_lists_and_pipelines_work_without_scripts(browser: Any, site: Site) -> None:
