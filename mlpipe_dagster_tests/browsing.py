@@ -16,6 +16,8 @@ FLAGS = (
     "--disable-component-update --disable-sync"
 )
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+PATIENCE = 60_000
+"""Milliseconds; a machine may be busy."""
 WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -35,7 +37,7 @@ def opened(browser: Any, base: str, **how: Any) -> Iterator[Any]:
     """A page of a fresh browser context; nothing it does may go wrong in its console."""
     context = browser.new_context(base_url=base, viewport=how.pop("viewport", WIDE), **how)
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)

@@ -3,9 +3,7 @@
 The API is a process of its own; no Kafka and no Dagster runs: stages are played.
 """
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,22 +19,10 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
 from mlpipe_dagster_tests.api.requests import CSV
 from mlpipe_dagster_tests.api.servers import running_server
+from mlpipe_dagster_tests.browsing import CHROMIUM, NO_BROWSER, PATIENCE, holds_for_everybody, launched, opened
 from mlpipe_dagster_tests.warehouse import scenes
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine (Debian: chromium)")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
-PATIENCE = 60_000
-"""Milliseconds; a machine may be busy."""
-playwright.expect.set_options(timeout=PATIENCE)
-WIDE, PHONE = {"width": 1100, "height": 900}, {"width": 360, "height": 740}
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_BROWSER)
 TABLE = 'name,sex,paid\n"Lee, Ann",f,yes\n"<b>Bob</b> ""B""",m,no\n' + "".join(f"p{n},f,yes\n" for n in range(30))
 
 
@@ -68,41 +54,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as run:
-        chromium = run.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+    with launched() as chromium:
         yield chromium
-        chromium.close()
-
-
-@contextmanager
-def opened(browser: Any, site: Site, **how: Any) -> Iterator[Any]:
-    """A page of a fresh browser context; nothing it does may go wrong in its console."""
-    context = browser.new_context(base_url=site.base, viewport=how.pop("viewport", WIDE), **how)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
-    try:
-        yield page
-        assert wrong == []
-    finally:
-        context.close()
 
 
 @pytest.fixture
 def page(browser: Any, site: Site) -> Iterator[Any]:
-    with opened(browser, site) as made:
+    with opened(browser, site.base) as made:
         yield made
 
 
-def holds_for_everybody(page: Any) -> None:
-    """No barrier that axe knows, and no scrolling sideways on a phone."""
-    found = axe.Axe().run(page, options=WCAG)
-    assert found.violations_count == 0, found.generate_report()
-    page.set_viewport_size(PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.set_viewport_size(WIDE)
+def expect(locator: Any) -> Any:
+    """What the locator finds will soon be as said."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE)
+    return expect(locator)
 
 
 def post(site: Site, path: str, files: dict[str, tuple[str, bytes]] | None = None, **fields: str) -> None:
@@ -202,7 +169,7 @@ def test_an_upload_shows_how_far_it_is_and_can_be_stopped(page: Any, site: Site)
 
 
 def test_a_table_is_uploaded_without_scripts(browser: Any, site: Site) -> None:
-    with opened(browser, site, java_script_enabled=False) as page:
+    with opened(browser, site.base, java_script_enabled=False) as page:
         page.goto("/upload")
         page.set_input_files("#file", {"name": "plain.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
         page.get_by_label("Name").fill("Plain")
@@ -290,7 +257,7 @@ def test_a_question_is_answered_by_clicking(page: Any, site: Site) -> None:
     page.get_by_label("a, b").check()
     page.get_by_label("Tags").fill("x, y")
     page.get_by_role("button", name="Answer").click()
-    playwright.expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
+    expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
     assert answer_to(site, question) == {
         "level": NO_EXPLANATION,
         "column": "c7",
@@ -307,7 +274,7 @@ def test_a_question_is_answered_by_clicking(page: Any, site: Site) -> None:
 def test_a_link_prefills_and_what_is_not_accepted_stays(browser: Any, site: Site) -> None:
     ask(site, "other", "iris")
     question = ask(site, "linked", "ivo")
-    with opened(browser, site, java_script_enabled=False) as page:
+    with opened(browser, site.base, java_script_enabled=False) as page:
         page.goto(
             f"/inbox?question={question}&level=beginner&again=true&sensitive=town&sensitive=sex&rows=0&note=%3Cb%3E"
         )
@@ -345,7 +312,7 @@ def test_a_question_is_answered_by_keyboard(page: Any, site: Site) -> None:
     for key in ("Tab", "ArrowDown", "Tab", "Tab", "Tab", "Tab", "Tab", "Tab", "Space"):
         page.keyboard.press(key)
     page.get_by_role("button", name="Answer").press("Enter")
-    playwright.expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
+    expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
     found = answer_to(site, question)
     assert found is not None
     assert (found["level"], found["again"]) == (NO_EXPLANATION, True)
@@ -359,7 +326,7 @@ def test_a_form_that_is_being_filled_in_is_left_alone(page: Any, site: Site) -> 
     page.get_by_label("A note").blur()
     upload(site, "ended", "kim")
     post(site, "/pipelines/ended/cancel?user_id=kim")
-    playwright.expect(page.get_by_text("ended: cancelled")).to_be_visible(timeout=20_000)
+    expect(page.get_by_text("ended: cancelled")).to_be_visible(timeout=20_000)
     assert page.get_by_label("A note").input_value() == "half a sen"
 
 
@@ -373,20 +340,20 @@ def test_the_list_is_filtered_and_follows_what_happens(page: Any, site: Site) ->
     page.get_by_label("Owner").fill("finn")
     page.get_by_role("button", name="Show").click()
     rows = page.locator("tbody th")
-    playwright.expect(rows).to_have_text(["second v1", "first v1"])
+    expect(rows).to_have_text(["second v1", "first v1"])
     holds_for_everybody(page)
     with page.expect_response("**/events/stream*"):
         page.reload()
     upload(site, "third", "finn")
-    playwright.expect(rows).to_have_text(["third v1", "second v1", "first v1"])
+    expect(rows).to_have_text(["third v1", "second v1", "first v1"])
     post(site, "/pipelines/second/cancel?user_id=finn")
-    playwright.expect(page.locator("tbody tr").nth(1)).to_contain_text("cancelled")
+    expect(page.locator("tbody tr").nth(1)).to_contain_text("cancelled")
     page.get_by_role("link", name="cancelled").click()
-    playwright.expect(rows).to_have_text(["second v1"])
+    expect(rows).to_have_text(["second v1"])
     page.get_by_role("link", name="all", exact=True).click()
     page.get_by_label("Dataset or name contains").fill("house")
     page.keyboard.press("Enter")
-    playwright.expect(rows).to_have_text(["first v1"])
+    expect(rows).to_have_text(["first v1"])
     rows.get_by_role("link").press("Enter")
     page.wait_for_url("**/pipelines/first?user_id=finn&version=v1")
 
@@ -398,9 +365,9 @@ def test_a_pipelines_page_follows_what_happens(page: Any, site: Site) -> None:
     page.get_by_text("Cancel this pipeline").press("Enter")
     holds_for_everybody(page)
     site.read_table("moving", "finn")
-    playwright.expect(page.locator(".steps li").first).to_contain_text("done")
+    expect(page.locator(".steps li").first).to_contain_text("done")
     page.get_by_role("button", name="Yes, cancel it").press("Enter")
-    playwright.expect(page.locator("#state dd").first).to_have_text("■ cancelled")
+    expect(page.locator("#state dd").first).to_have_text("■ cancelled")
     holds_for_everybody(page)
 
 
@@ -415,15 +382,15 @@ def test_a_pipeline_is_changed_and_runs_again(page: Any, site: Site) -> None:
     page.get_by_label("Column to predict").select_option("paid")
     page.get_by_label("Time budget").fill("soon")
     page.get_by_role("button", name="Run again").click()
-    playwright.expect(page.get_by_role("alert")).to_contain_text("is not a positive duration")
+    expect(page.get_by_role("alert")).to_contain_text("is not a positive duration")
     holds_for_everybody(page)
     assert page.get_by_label("Column to predict").input_value() == "paid"
     page.get_by_label("Time budget").fill("30")
     page.get_by_role("button", name="Run again").press("Enter")
     page.wait_for_url("**/pipelines/wrong?user_id=lena")
-    playwright.expect(page.locator("#state dd").first).to_have_text("● running")
-    playwright.expect(page.get_by_role("heading", name="Made before")).to_be_visible()
-    playwright.expect(page.locator("#made tbody").last.locator("tr").first).to_contain_text("pipeline.run_again")
+    expect(page.locator("#state dd").first).to_have_text("● running")
+    expect(page.get_by_role("heading", name="Made before")).to_be_visible()
+    expect(page.locator("#made tbody").last.locator("tr").first).to_contain_text("pipeline.run_again")
 
 
 def test_from_upload_to_the_reports_by_clicking(page: Any, site: Site) -> None:
@@ -445,11 +412,11 @@ def test_from_upload_to_the_reports_by_clicking(page: Any, site: Site) -> None:
     why = {"dataset_id": "whole", "model_id": "m", "report_type": "model_explanation", "level": "beginner"}
     post(site, "/xai-reports/upload/mia", {"file": ("why.html", b"<!doctype html><h1>Why</h1>")}, **why)
     page.locator("#results").get_by_role("link", name="Bias report").click()
-    playwright.expect(page.get_by_role("cell", name="0.25")).to_be_visible()
+    expect(page.get_by_role("cell", name="0.25")).to_be_visible()
     holds_for_everybody(page)
     page.go_back()
     page.get_by_role("link", name="Explanation of the model").click()
-    playwright.expect(page.get_by_role("heading", name="Why")).to_be_visible()
+    expect(page.get_by_role("heading", name="Why")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/login", "/pipelines/nothing", "/inbox?user_id=nobody", "/?text=nothing"])
@@ -460,7 +427,7 @@ def test_small_pages_hold_for_everybody(page: Any, path: str) -> None:
 
 def test_pages_hold_for_everybody_in_the_dark(browser: Any, site: Site) -> None:
     ask(site, "night", "nora")
-    with opened(browser, site, color_scheme="dark") as page:
+    with opened(browser, site.base, color_scheme="dark") as page:
         for path in ("/upload", "/", "/inbox?user_id=nora", "/pipelines/night?user_id=nora"):
             page.goto(path)
             holds_for_everybody(page)
@@ -468,7 +435,7 @@ def test_pages_hold_for_everybody_in_the_dark(browser: Any, site: Site) -> None:
 
 def test_lists_and_pipelines_work_without_scripts(browser: Any, site: Site) -> None:
     upload(site, "still", "gwen")
-    with opened(browser, site, java_script_enabled=False) as page:
+    with opened(browser, site.base, java_script_enabled=False) as page:
         page.goto("/?reload=no")
         page.get_by_label("Owner").fill("gwen")
         page.get_by_role("button", name="Show").click()
@@ -476,4 +443,4 @@ def test_lists_and_pipelines_work_without_scripts(browser: Any, site: Site) -> N
         assert page.get_by_role("heading", level=1).inner_text() == "still v1"
         page.get_by_text("Cancel this pipeline").click()
         page.get_by_role("button", name="Yes, cancel it").click()
-        playwright.expect(page.locator("#state dd").first).to_have_text("■ cancelled")
+        expect(page.locator("#state dd").first).to_have_text("■ cancelled")

@@ -234,7 +234,7 @@ def test_what_is_left_as_it_was_is_no_change(client: TestClient, question: str) 
 def test_a_page_shows_the_end_of_its_audit_trail(client: TestClient, question: str) -> None:
     page = client.get("/pipelines/loans", headers=HTML).text
     trail = page.partition("<h2>Audit trail</h2>")[2]
-    shown = re.findall(r"<td class="when">([a-z_]+\.[a-z_]+)</td>", trail)
+    shown = re.findall(r'<td class="when">([a-z_]+\.[a-z_]+)</td>', trail)
     assert (shown[-1], "question.asked" in shown) == ("dataset.uploaded", True)
     (address,) = re.findall(r'<a href="(/audit\?[^"]*)">', trail)
     whole = client.get(address.replace("&amp;", "&")).json()
