@@ -27,7 +27,7 @@ MARKDOWN_TAGS = {
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 """No links and no images: the text may quote names that strangers chose."""
-SCROLLED = '<div class="scroll" role="region" aria-label="The first rows" tabindex="0">'
+SCROLLED = '<div class="scroll" role="region" aria-label="Table" tabindex="0">'
 """Around a table in Markdown, which a question has of its data: on a phone it is wider than the page."""
 NAVIGATION = {"Pipelines": "/", "Upload": "/upload", "Inbox": "/inbox"}
 STATES = {

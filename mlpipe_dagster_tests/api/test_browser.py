@@ -13,6 +13,7 @@ import requests
 
 from mlpipe_dagster.agentic_core import NO_EXPLANATION, Ask
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster.tables.excerpt import markdown_table
 from mlpipe_dagster.warehouse import datasets, inbox
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
@@ -234,7 +235,9 @@ EVERY_FIELD = {
 def ask(site: Site, dataset_id: str, user_id: str) -> str:
     """Put a question with every kind of field; its id."""
     upload(site, dataset_id, user_id)
-    question = Ask(kind="explain", subject="Which ones?", body="Some **words**.", fields=EVERY_FIELD)
+    rows = [{f"a column {number}": "some value" for number in range(9)}] * 2
+    body = f"Some **words**.\n\n{markdown_table(rows)}"
+    question = Ask(kind="explain", subject="Which ones?", body=body, fields=EVERY_FIELD)
     with site.warehouse.transaction() as session:
         return inbox.ask(session, Owner(user_id, dataset_id, 1), question, f"{user_id}'s question").id
 
@@ -247,6 +250,7 @@ def answer_to(site: Site, question_id: str) -> dict[str, Any] | None:
 def test_a_question_is_answered_by_clicking(page: Any, site: Site) -> None:
     question = ask(site, "asked", "hana")
     page.goto("/inbox?user_id=hana")
+    playwright.expect(page.get_by_role("region", name="Table").get_by_role("columnheader")).to_have_count(8)
     holds_for_everybody(page)
     page.get_by_label(NO_EXPLANATION).check()
     assert page.get_by_label("One column").input_value() == "c7"
@@ -309,7 +313,7 @@ def test_a_question_is_answered_by_keyboard(page: Any, site: Site) -> None:
     question = ask(site, "typed", "jo")
     page.goto("/inbox?user_id=jo")
     page.focus("article h3 + p a")
-    for key in ("Tab", "ArrowDown", "Tab", "Tab", "Tab", "Tab", "Tab", "Tab", "Space"):
+    for key in ("Tab", "Tab", "ArrowDown", "Tab", "Tab", "Tab", "Tab", "Tab", "Tab", "Space"):  # the table comes first
         page.keyboard.press(key)
     page.get_by_role("button", name="Answer").press("Enter")
     expect(page.get_by_role("status").first).to_contain_text("the answer is stored")
