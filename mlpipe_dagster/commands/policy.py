@@ -56,8 +56,8 @@ def _parts(value: str) -> list[str]:
 
 def _tell(found: dict[str, Any]) -> None:
     for name, usual in found["effective"].items():
-        own = found[name] is not None
-        click.echo(f"{name:<20} {_text(found[name] if own else usual)}{'' if own else '  (a setting)'}")
+        from_settings = found[name] is None and usual is not None
+        click.echo(f"{name:<20} {_text(usual)}{'  (a setting)' if from_settings else ''}")
 
 
 def _text(value: object) -> str:
