@@ -250,7 +250,7 @@ def answer_to(site: Site, question_id: str) -> dict[str, Any] | None:
 def test_a_question_is_answered_by_clicking(page: Any, site: Site) -> None:
     question = ask(site, "asked", "hana")
     page.goto("/inbox?user_id=hana")
-    playwright.expect(page.get_by_role("region", name="Table").get_by_role("columnheader")).to_have_count(8)
+    expect(page.get_by_role("region", name="Table").get_by_role("columnheader")).to_have_count(8)
     holds_for_everybody(page)
     page.get_by_label(NO_EXPLANATION).check()
     assert page.get_by_label("One column").input_value() == "c7"
