@@ -27,6 +27,7 @@ from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.choices import AskedKind
 from mlpipe_dagster.events import ID_PATTERN, Id
 from mlpipe_dagster.tables.inspector import Inspector
+from mlpipe_dagster.vocabulary import AccessRole
 from mlpipe_dagster.warehouse.schema import DatasetVersion
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -129,7 +130,7 @@ def _page(
         entered=entered,
         fault=fault,
         faults=faults or {},
-        own=caller.own,
+        own=caller.user_id if caller.role is AccessRole.USER else None,
         ticked=entered.get("ask", "").split(","),
         asks=ASKS,
         tasks=TASKS,

@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from mlpipe_dagster.agentic_core import NO_EXPLANATION, Ask
-from mlpipe_dagster.settings import settings
+from mlpipe_dagster.settings import Settings, settings
 from mlpipe_dagster.tables.excerpt import markdown_table
-from mlpipe_dagster.warehouse import datasets, inbox
+from mlpipe_dagster.vocabulary import AccessRole
+from mlpipe_dagster.warehouse import datasets, inbox, keys
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.api.conftest import DEAD_BROKER
@@ -448,3 +449,27 @@ def test_lists_and_pipelines_work_without_scripts(browser: Any, site: Site) -> N
         page.get_by_text("Cancel this pipeline").click()
         page.get_by_role("button", name="Yes, cancel it").click()
         expect(page.locator("#state dd").first).to_have_text("■ cancelled")
+
+
+def test_who_is_logged_in_sees_and_uploads_their_own(browser: Any, tmp_path: Path) -> None:
+    values = Settings(MLPIPE_HOME=tmp_path / "home")
+    warehouse = open_warehouse(values)
+    with warehouse.transaction() as session:
+        key = keys.create_key(session, "olga", AccessRole.USER)
+    scenes.upload(warehouse, tmp_path, "secret", "paul")
+    locked = running_server(tmp_path / "home", DEAD_BROKER, MLPIPE_AUTH="api-keys")
+    with locked as server, opened(browser, server.base) as page:
+        page.goto("/upload")
+        page.get_by_label("Your key").fill(key)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/upload")
+        assert page.get_by_label("Your user id").get_attribute("readonly") is not None
+        page.set_input_files("#file", {"name": "mine.csv", "mimeType": "text/csv", "buffer": CSV})
+        page.get_by_role("button", name="Upload").click()
+        page.wait_for_url("**/pipelines/mine?user_id=olga")
+        with page.expect_response("**/events/stream*") as stream:
+            page.get_by_role("link", name="Pipelines").click()
+        assert stream.value.status == 200
+        expect(page.locator("tbody th")).to_have_text(["mine v1"])
+        assert page.get_by_label("Owner").count() == 0
+        holds_for_everybody(page)
