@@ -26,7 +26,7 @@ up: .venv/.runtime
 	$(BIN)/mlpipe up
 
 test: .venv/.development
-	$(BIN)/python -m pytest -m 'not faults' $(ARGS)
+	$(BIN)/python -m pytest -m 'not faults' -n 4 $(ARGS)
 
 check: .venv/.development
 	$(BIN)/ruff format --check .

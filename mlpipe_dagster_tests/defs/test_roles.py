@@ -113,35 +113,6 @@ class Outsiders:
                     results.receive_explanation(warehouse, "ada", dataset_id, event["model_id"], page)
 
 
-@pytest.mark.parametrize(
-    "roles",
-    [
-        (Role.AGENTIC_CORE,),
-        (Role.BIAS, Role.XAI),
-        (Role.AGENTIC_CORE, Role.AUTOML),
-        (Role.BIAS, Role.AUTOML, Role.XAI),
-        (Role.AGENTIC_CORE, Role.BIAS, Role.AUTOML, Role.XAI),
-    ],
-    ids=lambda roles: "+".join(role.value for role in roles),
-)
-def test_any_roles_may_be_foreign(quick_flow: Flow, small_table: Path, roles: tuple[Role, ...]) -> None:
-    for role in roles:
-        play(quick_flow, role, "foreign")
-    outsiders = Outsiders(quick_flow, roles)
-    quick_flow.upload(small_table, "small")
-    for _ in range(TURNS):
-        quick_flow.turn()
-        outsiders.work()
-        if status(quick_flow)["status"] == "done":
-            break
-    quick_flow.turn()
-    assert counts() == ONCE_EACH
-    assert status(quick_flow)["status"] == "done"
-    for role, stage in STAGES.items():
-        (row,) = rows(quick_flow, stage)
-        assert (row.player, row.state) == (("foreign", "answered") if role in roles else ("ours", "done"))
-
-
 def until_triggered(flow: Flow, table: Path, role: Role) -> None:
     """A pipeline up to the trigger of that role's stage, which nobody has read yet."""
     flow.upload(table, "small")

@@ -1,4 +1,7 @@
-"""One platform for all end-to-end tests, and a client that knows only HTTP and Kafka."""
+"""One platform for all end-to-end tests, and a client that knows only HTTP and Kafka.
+
+It ends with the last of them: until the session's end it would cost a third of a core.
+"""
 
 import random
 import re
@@ -12,14 +15,14 @@ from mlpipe_dagster_tests.end_to_end.outside import Outside
 from mlpipe_dagster_tests.end_to_end.platforms import clean_environment, running_platform
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
     """The running services, as somebody outside sees them."""
     with running_platform(tmp_path_factory.mktemp("platform"), real_kafka(), MLPIPE_UNKNOWN_GRACE="5") as running:
         yield running.outside
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def second_terminal(platform: Outside) -> dict[str, str]:
     """The environment of somebody who has set what `mlpipe up` was started with, and pasted the line it printed."""
     said = (platform.home.parent / "up.log").read_text()
