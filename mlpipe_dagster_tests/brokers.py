@@ -6,12 +6,19 @@ gives them, and the consumer groups, a prefix of its own, so that no test reads 
 
 import os
 import random
+import time
+from collections.abc import Mapping
+from typing import Any
 from uuid import uuid4
+
+from kafka import KafkaConsumer
 
 from mlpipe_dagster.messaging.embedded import free_port
 from mlpipe_dagster.settings import Settings, settings
 
 REAL_KAFKA = "MLPIPE_TEST_KAFKA"
+MOST_MEMBERS = 4
+MEMBER_SECONDS = 30.0
 
 
 def real_kafka() -> str | None:
@@ -38,3 +45,19 @@ def called(usual: str) -> str:
 def some_port() -> int:
     """A free port below those that the system hands out, so that a broker started again finds it free again."""
     return free_port(random.randrange(12000, 30000))
+
+
+def living_member(topic: str, group: str, options: Mapping[str, Any]) -> KafkaConsumer:
+    """A consumer that is a member of the group, with partitions of its own: close it.
+
+    kafka-python 3.0.12 now and then asks for its group for ever and is not answered; another consumer is.
+    """
+    for _ in range(MOST_MEMBERS):
+        member = KafkaConsumer(topic, **options, group_id=group, enable_auto_commit=False)
+        give_up_at = time.monotonic() + MEMBER_SECONDS
+        while time.monotonic() < give_up_at:
+            member.poll(timeout_ms=2000)
+            if member.assignment():
+                return member
+        member.close()
+    raise AssertionError(f"no consumer became a member of {group}")

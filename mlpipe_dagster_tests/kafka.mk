@@ -1,11 +1,12 @@
 # The suites that speak to Kafka, against an Apache Kafka that is started for them; says so where Java or Maven is missing.
 # Of the mixtures of ours and theirs it takes the one with foreign processes: the others differ in the roles alone.
+# Pages look the same whatever the broker.
 # Of defs/ those that depend on the broker; the others are about Dagster's processes.
 KAFKA_SUITES := messaging end_to_end $(addprefix defs/test_,delivery.py flow.py lag_tools.py dead_letters.py review.py)
 .PHONY: test-kafka
 test-kafka: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.tools.apache_kafka.run -- $(BIN)/python -m pytest \
-		$(addprefix mlpipe_dagster_tests/,$(KAFKA_SUITES)) -k "not test_mixtures or processes" $(ARGS)
+		$(addprefix mlpipe_dagster_tests/,$(KAFKA_SUITES)) -k "(not test_mixtures or processes) and not test_browser" $(ARGS)
 
 # What is killed at a line, then the fault suite: the long form takes about ten minutes for each broker; ARGS=--short, ARGS="--seeds 1,2,3".
 .PHONY: test-faults

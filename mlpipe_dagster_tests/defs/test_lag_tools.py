@@ -4,10 +4,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from kafka import KafkaConsumer
 
 from mlpipe_dagster.messaging.connection import Connection
-from mlpipe_dagster_tests.brokers import REAL_KAFKA, called, real_kafka
+from mlpipe_dagster_tests.brokers import REAL_KAFKA, called, living_member, real_kafka
 from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger
 from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 from mlpipe_dagster_tests.tools.apache_kafka.lag import Lag, lags
@@ -40,10 +39,7 @@ def test_a_living_foreign_member_keeps_the_group_and_disturbs_nothing(
     flow: Flow, broker: str, small_table: Path
 ) -> None:
     group = called("agentic-core-dataset-consumer")
-    options = Connection(broker).client_options()
-    member = KafkaConsumer(called("dataset-events"), **options, group_id=group, enable_auto_commit=False)
-    while not member.assignment():
-        member.poll(timeout_ms=200)
+    member = living_member(called("dataset-events"), group, Connection(broker).client_options())
     try:
         flow.upload(small_table, "small")
         for _ in range(3):

@@ -30,7 +30,7 @@ ONCE_EACH = {
     "automl-events": 1, "xai-trigger-events": 1, "xai-events": 2, "pipeline-failed-events": 0,
 }  # fmt: skip
 TURNS = 6
-MOST_POLLS = 60
+MOST_POLLS = 20
 
 
 def play(flow: Flow, role: Role, player: str) -> None:
@@ -219,7 +219,7 @@ def read_by_a_worker_that_starts_now(broker: str, topic: str, group: str) -> lis
     found: list[str] = []
     try:
         for _ in range(MOST_POLLS):
-            for batch in consumer.poll(timeout_ms=500).values():
+            for batch in consumer.poll(timeout_ms=3000).values():
                 found += [dict(record.headers)["ce_id"].decode() for record in batch]
             if any(consumer.position(each) == len(records(topic)) for each in consumer.assignment()):
                 return found

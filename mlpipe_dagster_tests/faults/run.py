@@ -17,7 +17,7 @@ from mlpipe_dagster_tests.faults.verdict import LOST, TWICE, lost_and_twice
 from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 
 LONG = (100, 6.0)
-SHORT = (12, 0.6)
+SHORT = (10, 0.5)
 """Datasets, and minutes of the monkey, for each variant."""
 MOST_SHOWN = 40
 COLUMNS = (

@@ -10,6 +10,7 @@ from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.embedded import free_port
 from mlpipe_dagster.messaging.group_mirror import mirror
+from mlpipe_dagster_tests.brokers import living_member
 
 
 def committed(broker: Connection, group: str, topic: str) -> int | None:
@@ -40,9 +41,7 @@ def test_nothing_to_mirror_asks_nobody() -> None:
 
 def test_a_live_member_keeps_its_group(broker: Connection, topic: str, real_kafka_only: None) -> None:
     group = f"group-{uuid4().hex[:8]}"
-    member = KafkaConsumer(topic, **broker.client_options(), group_id=group, enable_auto_commit=False)
-    while not member.assignment():
-        member.poll(timeout_ms=200)
+    member = living_member(topic, group, broker.client_options())
     assert mirror(broker, group, topic, {0: 5}) is False
     member.close()
     assert committed(broker, group, topic) is None
