@@ -27,6 +27,9 @@ from mlpipe_dagster_tests.foreign.wire import Wire
 pytestmark = pytest.mark.end_to_end
 MIXTURES = [frozenset(role for role, theirs in zip(ROLES, mixture, strict=True) if theirs)
             for mixture in product((False, True), repeat=4)]  # fmt: skip
+NEIGHBOURS = (frozenset({"automl", "bias"}), frozenset({"automl", "xai"}))
+ALWAYS = (frozenset(), *(frozenset({role}) for role in ROLES), *NEIGHBOURS, frozenset(ROLES))
+"""The mixtures of every test run: `make test-mixtures` runs all sixteen."""
 PROGRAMS = "mlpipe_dagster_tests.foreign"
 ASSETS = {"bias": "bias_report", "automl": "model", "xai": "xai_report"}
 RESULTS = {"bias": 1, "automl": 1, "xai": 2}
@@ -123,7 +126,11 @@ def process(running: Platform, program: str, log: Path) -> Iterator[None]:
         assert started.wait(30) == 0
 
 
-@pytest.mark.parametrize("theirs", MIXTURES, ids=lambda roles: "+".join(sorted(roles)) or "all-ours")
+@pytest.mark.parametrize(
+    "theirs",
+    [pytest.param(roles, marks=() if roles in ALWAYS else pytest.mark.long) for roles in MIXTURES],
+    ids=lambda roles: "+".join(sorted(roles)) or "all-ours",
+)
 def test_a_pipeline_completes_with_any_roles_theirs(
     running: Platform, staff: Staff, table: Path, theirs: frozenset[str]
 ) -> None:
