@@ -27,7 +27,7 @@ up: .venv/.runtime
 	$(BIN)/mlpipe up
 
 test: .venv/.development
-	$(BIN)/python -m pytest -m 'not faults and not long' -n 4 $(ARGS)
+	$(BIN)/python -m pytest -m 'not faults and not long' $(ARGS)
 
 test-mixtures: .venv/.development
 	$(BIN)/python -m pytest mlpipe_dagster_tests/end_to_end/test_mixtures.py $(ARGS)
