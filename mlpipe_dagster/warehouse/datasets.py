@@ -4,6 +4,7 @@ An upload starts a pipeline and supersedes the open work of older versions.
 """
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -327,23 +328,21 @@ def delete_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, version:
         chosen = get_version(session, user_id, dataset_id, version)
         versions = [chosen] if version else list_versions(session, user_id, dataset_id)
         _announce_change(session, warehouse.settings, "dataset.deleted", chosen, {})
-        files, plots, rows, at_work = [], [], [], []
+        files: list[str] = []
+        plots: list[str] = []
+        rows: list[LedgerRow] = []
         for one in versions:
-            at_work += _runs_at_work(session, one)
+            rows += session.scalars(select(LedgerRow).where(*of_version(LedgerRow, one)))
             files += _delete_records(session, one)
             plots += [plot_name(asset, one.user_id, one.dataset_id, one.version) for asset in PLOTTED_ASSETS]
-            rows += _close_ledger(session, one)
             audit.record(session, "dataset.deleted", audit.person(user_id), owner_of(one))
         removals.note_objects(session, files + plots)
         removals.note_runs(session, rows)
+        at_work = tuple(row.run_id for row in rows if row.state == "taken" and row.run_id)
+        _empty(rows)
     removed = removals.remove_objects(warehouse, files)
     removals.remove_objects(warehouse, plots)  # not every version has each: not counted
-    return Deleted(len(versions), removed, len(files) - removed, tuple(at_work))
-
-
-def _runs_at_work(session: Session, version: DatasetVersion) -> list[str]:
-    taken = (*of_version(LedgerRow, version), LedgerRow.state == "taken", LedgerRow.run_id.is_not(None))
-    return [run_id for run_id in session.scalars(select(LedgerRow.run_id).where(*taken)) if run_id]
+    return Deleted(len(versions), removed, len(files) - removed, at_work)
 
 
 def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
@@ -372,14 +371,12 @@ def _delete_records(session: Session, version: DatasetVersion) -> list[str]:
     return files
 
 
-def _close_ledger(session: Session, version: DatasetVersion) -> list[LedgerRow]:
-    """The rows stay, empty: a cause that is delivered again must be known again."""
-    rows = list(session.scalars(select(LedgerRow).where(*of_version(LedgerRow, version))))
+def _empty(rows: Iterable[LedgerRow]) -> None:
+    """They stay, without content: a cause that is delivered again must be known again."""
     for row in rows:
         row.payload = {}
         if row.state in (*OPEN_STATES, "superseded"):  # a late foreign result must not be given to what is gone
             row.state, row.note = "cancelled", "the dataset was deleted"
-    return rows
 
 
 def find_key(session: Session, dataset_id: str, user_id: str | None = None) -> DatasetKey:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, inspect, select, update
+from sqlalchemy import delete, func, inspect, select, update
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -68,6 +68,7 @@ EMPTIED: Mapping[str, Any] = {"stages": LedgerRow, "decisions": Decision}
 """Rows that stay without their content: a cause that Kafka delivers once more must be known again."""
 KEPT: Mapping[str, Any] = {"dataset_keys": DatasetKey, "audit": AuditRow}
 """Rows that stay: ids, and who did what."""
+NOTHING = "Nothing is kept of the user {}."
 SECRET = frozenset({"url", "secret_hash", "file_path", "parquet_path", "primary_file_path"})
 OBJECTS = ("datasets", "tables", "models", "explanations", *(f"plots/{asset}" for asset in PLOTTED_ASSETS))
 """Where objects of persons lie, each below it under the user's id."""
@@ -109,7 +110,7 @@ def holdings(session: Session, user_id: str) -> Holdings:
         for name, kind in {**ERASED, **EMPTIED, **KEPT}.items()
     }
     if not any(documents.values()):
-        raise UnknownThing(f"Nothing is kept of the user {user_id}.")
+        raise UnknownThing(NOTHING.format(user_id))
     return Holdings(documents, list(_files(session, user_id).items()))
 
 
@@ -157,8 +158,10 @@ def erase(warehouse: Warehouse, user_id: str) -> Receipt:
     Each dataset goes in its own transaction; broken off, the same call goes on where it stopped.
     """
     with warehouse.reading() as session:
-        counts = {name: len(found) for name, found in holdings(session, user_id).documents.items()}
+        counts = {name: _count(session, kind, user_id) for name, kind in {**ERASED, **EMPTIED, **KEPT}.items()}
         ids = list(session.scalars(select(DatasetVersion.dataset_id).where(_of(DatasetVersion, user_id)).distinct()))
+    if not any(counts.values()):
+        raise UnknownThing(NOTHING.format(user_id))
     deleted = [datasets.delete_dataset(warehouse, user_id, dataset_id) for dataset_id in ids]
     with warehouse.transaction() as session:
         files = _erase_rows(session, user_id)
@@ -171,6 +174,10 @@ def erase(warehouse: Warehouse, user_id: str) -> Receipt:
         left = removals.count_left(session)
     erased["files"] = removed + sum(one.files for one in deleted)
     return Receipt(user_id, clock.now(), erased, left, tuple(run for one in deleted for run in one.open_runs))
+
+
+def _count(session: Session, kind: Any, user_id: str) -> int:
+    return session.scalar(select(func.count()).select_from(kind).where(_of(kind, user_id))) or 0
 
 
 def _of(kind: Any, user_id: str) -> Any:

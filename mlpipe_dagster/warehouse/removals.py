@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from mlpipe_dagster import clock
 from mlpipe_dagster.warehouse.objects import ObjectsUnavailable
+from mlpipe_dagster.warehouse.outbox import insert_once
 from mlpipe_dagster.warehouse.schema import LedgerRow, Removal
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -20,15 +22,19 @@ AT_ONCE = 200
 
 def note_objects(session: Session, names: Iterable[str]) -> None:
     """These objects are nobody's any more."""
-    session.add_all(Removal(kind=OBJECT, name=name) for name in names)
+    _note(session, [(OBJECT, name) for name in names])
 
 
 def note_runs(session: Session, rows: Iterable[LedgerRow]) -> None:
     """Nobody may read any more what the runs of these rows have logged: the one that took a row, and all before it."""
     for row in rows:
-        session.add(Removal(kind=WORK, name=str(row.id)))
-        if row.run_id:
-            session.add(Removal(kind=RUN, name=row.run_id))
+        _note(session, [(WORK, str(row.id)), *([(RUN, row.run_id)] if row.run_id else [])])
+
+
+def _note(session: Session, things: Iterable[tuple[str, str]]) -> None:
+    """Each once, however often it is deleted."""
+    for kind, name in things:
+        insert_once(session, Removal, {"kind": kind, "name": name, "noted_at": clock.now()})
 
 
 def remove_objects(warehouse: Warehouse, names: Iterable[str]) -> int:

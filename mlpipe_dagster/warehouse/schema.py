@@ -333,10 +333,11 @@ class Removal(Row):
     """Something outside the catalogue that a deletion has made nobody's and that is still there."""
 
     __tablename__ = "removals"
+    __table_args__ = (UniqueConstraint("kind", "name"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     """object (its name), run (its id), work (the id of the ledger row whose runs are meant)."""
-    name: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
     noted_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
