@@ -15,7 +15,15 @@ from mlpipe_dagster.errors import TargetError, TaskError, UserError
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
-from mlpipe_dagster.vocabulary import AfterTimeout, Level, TaskKind, parse_task, parse_time_budget, parse_wait
+from mlpipe_dagster.vocabulary import (
+    AfterTimeout,
+    Level,
+    TaskKind,
+    parse_task,
+    parse_time_budget,
+    parse_wait,
+    split_list,
+)
 
 Mode = Literal["auto", "ask"]
 AskedKind = Literal["target", "bias", "explain"]
@@ -71,7 +79,7 @@ class Wishes(BaseModel):
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """What holds for everybody whose upload and policy say nothing."""
-        sensitive = tuple(name.strip() for name in settings.default_sensitive.split(",") if name.strip())
+        sensitive = split_list(settings.default_sensitive)
         return cls(
             target_column_name=settings.default_target or None,
             task_type=settings.default_task_type or None,

@@ -14,6 +14,11 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
+def iso_or_none(moment: datetime | None) -> str | None:
+    """The same of a time that may be missing."""
+    return iso(moment) if moment else None
+
+
 def new_event_id(what: str, identifier: str) -> str:
     """`{what}_{id}_{unix seconds}_{8 hex}`: unique even when two are made in one second."""
     return f"{what}_{identifier}_{int(datetime.now(UTC).timestamp())}_{secrets.token_hex(4)}"

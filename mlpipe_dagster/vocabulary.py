@@ -170,3 +170,8 @@ def parse_wait(text: str) -> float | None:
     if not 0 < seconds <= LONGEST_WAIT_SECONDS:
         raise UserError(f"“{text[:40]}” is no time to wait. Write 90s, 30m, 2h, 3d (a year at most) or {NO_WAIT}.")
     return seconds
+
+
+def split_list(text: str | None) -> tuple[str, ...]:
+    """The parts of a comma-separated field, without blanks and empty ones."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())

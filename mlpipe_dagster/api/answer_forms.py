@@ -5,9 +5,11 @@ Whether an answer fits is decided where it is stored (warehouse/inbox.py): what 
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from mlpipe_dagster.vocabulary import split_list
 
 RADIO_CHOICES = 6
 """Up to so many choices are shown at once; more of them are a list to choose from."""
@@ -118,13 +120,9 @@ def _text(value: object) -> str:
 def _value(shape: Shape, texts: Sequence[str]) -> Any:
     given = [text for text in texts if text.strip()]
     if _is_list(shape):
-        parts = given if _options(shape) else _parts(given)
+        parts = given if _options(shape) else split_list(",".join(given))
         return [_scalar(shape.get("items", {}), text) for text in parts]
     return _scalar(shape, given[-1]) if given else None
-
-
-def _parts(texts: Iterable[str]) -> list[str]:
-    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
 def _scalar(shape: Shape, text: str) -> Any:

@@ -24,12 +24,12 @@ from mlpipe_dagster.api.parameters import (
     TheFlusher,
     TheInspector,
     TheWarehouse,
-    split_list,
 )
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields, check_pipeline_choices
 from mlpipe_dagster.api.receiving import form_route, received
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.tables.inspector import Inspector
+from mlpipe_dagster.vocabulary import split_list
 from mlpipe_dagster.warehouse import datasets
 from mlpipe_dagster.warehouse.datasets import Upload, dataset_object
 from mlpipe_dagster.warehouse.schema import DatasetVersion

@@ -31,13 +31,12 @@ from mlpipe_dagster.api.parameters import (
     TheFlusher,
     TheWarehouse,
     any_case,
-    split_list,
 )
 from mlpipe_dagster.api.receiving import form_route, received
 from mlpipe_dagster.api.unpacking import opened, planned, unpacked
 from mlpipe_dagster.errors import TaskError, UnknownThing
 from mlpipe_dagster.events import Id
-from mlpipe_dagster.vocabulary import parse_task
+from mlpipe_dagster.vocabulary import parse_task, split_list
 from mlpipe_dagster.warehouse import models, results
 from mlpipe_dagster.warehouse.models import ModelFilter
 from mlpipe_dagster.warehouse.objects import object_name

@@ -66,11 +66,6 @@ FormStatus = Annotated[PipelineStatus | None, BeforeValidator(_said), Query()]
 OptionalLevel = Annotated[AnyCaseLevel | None, Query()]
 
 
-def split_list(text: str | None) -> tuple[str, ...]:
-    """The parts of a comma-separated field, without blanks and empty ones."""
-    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
 async def _warehouse(request: Request) -> Warehouse:
     return cast(Warehouse, request.app.state.warehouse)
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mlpipe_dagster.api.parameters import OptionalText, split_list
+from mlpipe_dagster.api.parameters import OptionalText
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import ID_PATTERN
-from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level, parse_task, parse_time_budget, parse_wait
+from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level, parse_task, parse_time_budget, parse_wait, split_list
 
 MODES = ("auto", "ask")
 

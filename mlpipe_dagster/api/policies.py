@@ -62,7 +62,7 @@ def read(user_id: Id, warehouse: TheWarehouse) -> Policy:
     effective = wishes.over(Wishes.from_settings(warehouse.settings))
     return Policy(
         user_id=user_id,
-        updated_at=clock.iso(since) if since else None,
+        updated_at=clock.iso_or_none(since),
         effective=effective.model_dump(mode="json"),
         **wishes.model_dump(mode="json"),
     )

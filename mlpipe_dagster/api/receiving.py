@@ -72,10 +72,6 @@ class ArrivingFile:
         self._file.flush()
         return self._file.seek(offset)
 
-    def read(self, size: int = -1) -> bytes:
-        """From where `seek` went."""
-        return self._file.read(size)
-
     def close(self) -> None:
         """Remove the file."""
         self._file.close()

@@ -7,6 +7,7 @@ import click
 from mlpipe_dagster.commands import pipeline_text
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.errors import UserError
+from mlpipe_dagster.vocabulary import split_list
 
 NEWEST_NOTIFICATIONS = 20
 
@@ -59,5 +60,5 @@ def parse_answers(fields: dict[str, Any], answers: tuple[str, ...]) -> dict[str,
         if not equals:
             raise UserError(f"“{text}” is no answer. Write KEY=VALUE, with one of: {', '.join(fields)}.")
         many = fields.get(name, {}).get("type") == "array"
-        parsed[name] = [part.strip() for part in value.split(",") if part.strip()] if many else value
+        parsed[name] = list(split_list(value)) if many else value
     return parsed

@@ -3,7 +3,7 @@
 import click
 
 from mlpipe_dagster.commands.client import ApiClient
-from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage
+from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage, split_list
 
 
 @click.command()
@@ -41,7 +41,7 @@ def again(dataset_id: str, user_id: str | None, sensitive: str | None, **changes
     """Change what the pipeline of DATASET_ID does, and run it again; what was made before stays as history."""
     content: dict[str, object] = {name: value for name, value in changes.items() if value is not None}
     if sensitive is not None:
-        content["sensitive_features"] = [name.strip() for name in sensitive.split(",") if name.strip()]
+        content["sensitive_features"] = list(split_list(sensitive))
     answer = ApiClient().post("pipelines", dataset_id, "again", content=content, user_id=user_id)
     click.echo(f"{dataset_id} runs again from the stage {answer['stage']}:")
     for reason in answer["choices"]["reasons"]:

@@ -6,6 +6,7 @@ import click
 
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.errors import UserError
+from mlpipe_dagster.vocabulary import split_list
 
 ABOUT = ("user_id", "updated_at", "effective")
 LISTS = ("ask", "sensitive_features", "respondents")
@@ -46,12 +47,8 @@ def changed(before: dict[str, Any], changes: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or name not in said:
             raise UserError(f"“{text}” is no change. Write KEY=VALUE, with one of: {', '.join(said)}.")
-        said[name] = (_parts(value) if name in LISTS else value) if value.strip() else None
+        said[name] = (list(split_list(value)) if name in LISTS else value) if value.strip() else None
     return said
-
-
-def _parts(value: str) -> list[str]:
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _tell(found: dict[str, Any]) -> None:

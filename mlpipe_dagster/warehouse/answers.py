@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.vocabulary import Stage
 from mlpipe_dagster.warehouse import audit
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import BiasReportRow, LedgerRow, ModelRow, Pipeline, XaiReportRow
 
@@ -28,9 +29,7 @@ def overdue() -> ColumnElement[bool]:
 def answered_since(session: Session, row: LedgerRow) -> bool:
     """A foreign result stored after the trigger answers it: same version; for explanations same model and level."""
     if row.stage == Stage.BIAS.value:
-        query: Any = select(BiasReportRow.id).where(
-            *_same_dataset(BiasReportRow, row), BiasReportRow.number == row.number
-        )
+        query: Any = select(BiasReportRow.id).where(*of_version(BiasReportRow, row))
         query = query.where(BiasReportRow.run_id.is_(None), BiasReportRow.updated_at > row.triggered_at)
     elif row.stage == Stage.AUTOML.value:
         query = select(ModelRow.id).where(*_same_dataset(ModelRow, row), ModelRow.dataset_number == row.number)
@@ -108,6 +107,6 @@ def answer(session: Session, row: LedgerRow) -> None:
 
 
 def _go_on(session: Session, row: LedgerRow) -> None:
-    pipeline = session.scalar(select(Pipeline).where(*_same_dataset(Pipeline, row), Pipeline.number == row.number))
+    pipeline = session.scalar(select(Pipeline).where(*of_version(Pipeline, row)))
     if pipeline and pipeline.status == "failed":
         pipeline.status = "running"

@@ -41,6 +41,7 @@ from mlpipe_dagster.warehouse import audit, datasets, failures, inbox, ledger, o
 from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
 from mlpipe_dagster.warehouse.links import xai_view_link
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
 from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow, OutboxRow, Question
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, Warehouse, player_of
@@ -344,7 +345,5 @@ def _apply_failure(outcome: Failure, session: Session, settings: Settings, basis
 
 def decisions_of(session: Session, owner: Owner) -> list[Decision]:
     """Every decision on a dataset version, oldest first."""
-    query = select(Decision).where(
-        Decision.user_id == owner.user_id, Decision.dataset_id == owner.dataset_id, Decision.number == owner.number
-    )
+    query = select(Decision).where(*of_version(Decision, owner))
     return list(session.scalars(query.order_by(Decision.created_at)))

@@ -188,5 +188,5 @@ def delivery_object(row: DeliveryRow) -> dict[str, Any]:
         "attempts": row.attempts,
         "trouble": row.trouble,
         "next_try_at": clock.iso(row.due_at) if row.state == "waiting" else None,
-        "ended_at": clock.iso(row.ended_at) if row.ended_at else None,
+        "ended_at": clock.iso_or_none(row.ended_at),
     }

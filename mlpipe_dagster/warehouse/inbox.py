@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from mlpipe_dagster import clock
 from mlpipe_dagster.agentic_core import Ask, Notice
 from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
+from mlpipe_dagster.vocabulary import split_list
 from mlpipe_dagster.warehouse import audit, deliveries
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
@@ -58,18 +59,13 @@ def ask(session: Session, owner: Owner, question: Ask, cause: str) -> Question:
     deliveries.enqueue(session, "question", row.id, owner, respondents_of(row), row.version)
     audit.record(
         session, "question.asked", audit.CORE, owner, cause=cause, question=row.id, kind=row.kind, version=row.version,
-        deadline=iso_or_none(row.deadline), outcome=row.outcome, respondents=[*terms.respondents] or None,
+        deadline=clock.iso_or_none(row.deadline), outcome=row.outcome, respondents=[*terms.respondents] or None,
     )  # fmt: skip
     return row
 
 
 def _after(moment: datetime, seconds: float | None) -> datetime | None:
     return moment + timedelta(seconds=seconds) if seconds is not None else None
-
-
-def iso_or_none(moment: datetime | None) -> str | None:
-    """The stored form of a time that may be missing."""
-    return clock.iso(moment) if moment else None
 
 
 def close_questions(session: Session, owner: Owner) -> int:
@@ -181,7 +177,7 @@ def checked_answer(fields: dict[str, Any], answer: dict[str, Any]) -> dict[str, 
 def _typed(shape: dict[str, Any], value: object) -> object:
     """Forms and command lines have no lists: `a,b` stands for one."""
     if shape.get("type") == "array" and isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
+        return list(split_list(value))
     return value
 
 
@@ -236,13 +232,13 @@ def question_object(row: Question) -> dict[str, Any]:
         "status": row.status,
         "question_version": row.version,
         "respondents": respondents_of(row),
-        "deadline": iso_or_none(row.deadline),
+        "deadline": clock.iso_or_none(row.deadline),
         "outcome": row.outcome,
-        "remind_at": iso_or_none(row.remind_at),
-        "reminded_at": iso_or_none(row.reminded_at),
+        "remind_at": clock.iso_or_none(row.remind_at),
+        "reminded_at": clock.iso_or_none(row.reminded_at),
         "answer": row.answer,
         "answered_by": row.answered_by,
-        "answered_at": iso_or_none(row.answered_at),
+        "answered_at": clock.iso_or_none(row.answered_at),
         "timed_out": row.answered_by == THE_TIMEOUT,
         "created_at": clock.iso(row.created_at),
     }

@@ -21,6 +21,7 @@ from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
 from mlpipe_dagster.warehouse import answers, audit, datasets
 from mlpipe_dagster.warehouse.audit import Actor
 from mlpipe_dagster.warehouse.deadlines import time_allowed
+from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import DatasetKey, DatasetVersion, LedgerRow, ModelRow, Pipeline
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_of
@@ -152,12 +153,7 @@ def find(session: Session, stage: str, cause: str) -> LedgerRow | None:
 
 def latest_payload(session: Session, stage: Stage, owner: Owner) -> Mapping[str, Any]:
     """What the last trigger of a stage said for this dataset version; empty where there was none."""
-    query = select(LedgerRow.payload).where(
-        LedgerRow.stage == stage.value,
-        LedgerRow.user_id == owner.user_id,
-        LedgerRow.dataset_id == owner.dataset_id,
-        LedgerRow.number == owner.number,
-    )
+    query = select(LedgerRow.payload).where(LedgerRow.stage == stage.value, *of_version(LedgerRow, owner))
     return session.scalar(query.order_by(LedgerRow.id.desc()).limit(1)) or {}
 
 
@@ -333,13 +329,7 @@ def close(session: Session, claim: Claim) -> None:
 
 def get_pipeline(session: Session, owner: Owner) -> Pipeline | None:
     """The pipeline of a dataset version."""
-    return session.scalar(
-        select(Pipeline).where(
-            Pipeline.user_id == owner.user_id,
-            Pipeline.dataset_id == owner.dataset_id,
-            Pipeline.number == owner.number,
-        )
-    )
+    return session.scalar(select(Pipeline).where(*of_version(Pipeline, owner)))
 
 
 def expect_trigger(session: Session, settings: Settings, next_stage: Stage, arrived: Arrived) -> None:
@@ -375,9 +365,7 @@ def close_expected_trigger(session: Session, stage: Stage, owner: Owner) -> None
         update(LedgerRow)
         .where(
             LedgerRow.stage == CORE_PREFIX + stage.value,
-            LedgerRow.user_id == owner.user_id,
-            LedgerRow.dataset_id == owner.dataset_id,
-            LedgerRow.number == owner.number,
+            *of_version(LedgerRow, owner),
             (LedgerRow.state == "expected") | answers.overdue(),
         )
         .values(state="answered", note=None)

@@ -141,13 +141,9 @@ def _event(row: OutboxRow) -> dict[str, Any]:
         "ce_id": row.ce_id,
         "ce_causationid": row.headers.get("ce_causationid"),
         "created_at": clock.iso(row.created_at),
-        "acknowledged_at": _iso_or_none(row.acknowledged_at),
+        "acknowledged_at": clock.iso_or_none(row.acknowledged_at),
         "undeliverable": row.undeliverable,
     }
-
-
-def _iso_or_none(moment: datetime | None) -> str | None:
-    return clock.iso(moment) if moment else None
 
 
 def result_links(session: Session, settings: Settings, dataset: DatasetVersion) -> dict[str, str]:

@@ -55,7 +55,6 @@ TABLES: Mapping[str, type[Row]] = {
     "audit": AuditRow,
 }
 LEADERBOARDS = "leaderboards"
-LEADERBOARD_FILE = "leaderboard.json"
 ADVICE = f'Its tables are: {", ".join([*TABLES, LEADERBOARDS])}, and a dataset by its quoted id, such as "loans".'
 
 
@@ -151,6 +150,8 @@ def _plain(value: object) -> object:
 def _leaderboards(session: Session, warehouse: Warehouse) -> "pa.Table":
     """Every trial of every model of ours: the model's ids, and the trial as its leaderboard tells it."""
     import pyarrow as pa
+
+    from mlpipe_dagster.automl.artefacts import LEADERBOARD_FILE
 
     query = select(ModelRow, ModelFileRow).join(ModelFileRow, ModelFileRow.model_row == ModelRow.id)
     trials = []
