@@ -38,6 +38,15 @@ class ReportType(StrEnum):
     DATA = "data_explanation"
 
 
+class Mitigation(StrEnum):
+    """What is done about bias before a model learns it."""
+
+    REWEIGHING = "reweighing"
+    RESAMPLING = "resampling"
+    CORRELATION_REMOVER = "correlation-remover"
+    PROXY_DROPPING = "proxy-dropping"
+
+
 class Stage(StrEnum):
     """The four stages, in order."""
 

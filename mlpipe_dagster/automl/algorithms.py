@@ -59,6 +59,8 @@ class FitData:
     check_labels: Labels | None = None
     check_truth: Floats | None = None
     """`check_labels` as class codes, or values."""
+    weights: Floats | None = None
+    """Of the rows to fit on; None: all alike. Rows to check on are never weighted."""
 
     def truth_to_check(self) -> Floats:
         """Truth of the check rows, for data that has them."""
@@ -101,7 +103,7 @@ def predict(estimator: Estimator, features: object, rounds: int | None = None) -
 def _constant(_: Parameters, data: FitData, __: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     estimator = DummyRegressor() if regression else DummyClassifier(strategy="prior")
-    return Fitted(estimator.fit(data.features, data.labels))
+    return Fitted(estimator.fit(data.features, data.labels, sample_weight=data.weights))
 
 
 def _boosting_threads(limits: Limits, data: FitData) -> int:
@@ -130,7 +132,8 @@ def _libraries() -> ThreadpoolController:
 def _linear(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     strength = float(parameters["C"] or 1.0)
     if data.labels.dtype.kind == "f":
-        return Fitted(Ridge(alpha=1 / strength, random_state=limits.seed).fit(data.features, data.labels))
+        ridge = Ridge(alpha=1 / strength, random_state=limits.seed)
+        return Fitted(ridge.fit(data.features, data.labels, sample_weight=data.weights))
     return _logistic(LogisticRegression(C=strength, max_iter=15, warm_start=True), data, limits)
 
 
@@ -141,7 +144,7 @@ def _logistic(estimator: LogisticRegression, data: FitData, limits: Limits) -> F
         begun = time.monotonic()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # that it goes on is the point
-            estimator.fit(data.features, data.labels)
+            estimator.fit(data.features, data.labels, sample_weight=data.weights)
         if int(np.max(estimator.n_iter_)) < estimator.max_iter:
             return Fitted(estimator)
         done += estimator.max_iter
@@ -191,7 +194,7 @@ def _lightgbm(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     with warnings.catch_warnings():
         # its successors eval_X and eval_y do not translate labels that are text (4.7)
         warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated")
-        estimator.fit(data.features, data.labels, eval_set=checked, callbacks=[stop])
+        estimator.fit(data.features, data.labels, sample_weight=data.weights, eval_set=checked, callbacks=[stop])
     rounds = stop.best_round + 1
     if rounds < MOST_ROUNDS:
         estimator.set_params(n_estimators=rounds)
@@ -226,7 +229,7 @@ def _grow(estimator: Estimator, size: str, step: int, most: int, data: FitData, 
     while rounds < most and worse < 2:
         rounds = min(most, rounds + (min(step, 2 * rounds) if rounds else 1))
         begun = time.monotonic()
-        estimator.set_params(**{size: rounds}).fit(data.features, data.labels)
+        estimator.set_params(**{size: rounds}).fit(data.features, data.labels, sample_weight=data.weights)
         if data.check_features is not None and data.check_truth is not None and limits.rounds is None:
             now = loss(Outcome(data.check_truth, predict(estimator, data.check_features)))
             worse = worse + 1 if now >= best_loss else 0

@@ -19,6 +19,8 @@ from mlpipe_dagster.automl.algorithms import Estimator, FitData, Labels
 from mlpipe_dagster.automl.model import FeatureSchema
 from mlpipe_dagster.automl.preparation import Family, encoder, typed_columns
 from mlpipe_dagster.automl.target import Rows, Target, validation_folds
+from mlpipe_dagster.bias.mitigation.rows import Codes, resample, reweigh
+from mlpipe_dagster.vocabulary import Mitigation
 
 CELLS_A_SECOND = 400_000
 """Rows x columns (x classes beyond two) of the search sample for each second of budget."""
@@ -51,10 +53,13 @@ class Rowset:
     typed: pd.DataFrame
     labels: Labels
     truth: NDArray[np.float64]
+    groups: Codes | None = None
+    """(rows, columns) group of each row in each sensitive column, where something is to be done about their bias."""
 
     def take(self, rows: Rows) -> "Rowset":
         """The rows at these positions."""
-        return Rowset(self.typed.iloc[rows], self.labels[rows], self.truth[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return Rowset(self.typed.iloc[rows], self.labels[rows], self.truth[rows], groups)
 
 
 @dataclass(frozen=True)
@@ -66,14 +71,18 @@ class Source:
     schema: FeatureSchema
     rows: Rows
     """Positions in `target.rows` of the training rows."""
+    groups: Codes | None = None
+    """As in `Rowset`, for each row of the table."""
 
     def draw(self, most: int, seed: int) -> Rowset:
         """At most `most` random training rows, of every class at least one."""
         rows = self.rows
         if most < len(rows):
             rows = rows[random_rows(self.target.values[rows], most, seed)]
-        typed = typed_columns(self.schema).transform(self.table.iloc[self.target.rows[rows]])
-        return Rowset(typed.reset_index(drop=True), self.target.values[rows], self.target.truth()[rows])
+        in_table = self.target.rows[rows]
+        typed = typed_columns(self.schema).transform(self.table.iloc[in_table])
+        groups = None if self.groups is None else self.groups[in_table]
+        return Rowset(typed.reset_index(drop=True), self.target.values[rows], self.target.truth()[rows], groups)
 
 
 def cells(rows: int, columns: int, classes: int) -> int:
@@ -95,6 +104,7 @@ class Bench:
     schema: FeatureSchema
     classes: int
     seed: int
+    mitigation: Mitigation | None = None
     encode_seconds: float = 0.0
     """Slowest encoding of one fold so far."""
     _encoded: dict[tuple[Family, int], tuple[ColumnTransformer, FitData]] = field(default_factory=dict)
@@ -111,13 +121,27 @@ class Bench:
         if (family, fold) not in self._encoded:
             begun = time.monotonic()
             fit, check = (self.rows.take(rows) for rows in self.folds[fold])
+            fit, weights = mitigated(fit, self.mitigation, self.seed)
             encoders = encoder(family, fit.typed, self.classes, self.seed)
             with quiet_rare_classes():
                 features = np.asarray(encoders.fit_transform(fit.typed, fit.labels), dtype=np.float64)
             checks = np.asarray(encoders.transform(check.typed), dtype=np.float64)
-            self._encoded[family, fold] = encoders, FitData(features, fit.labels, checks, check.labels, check.truth)
+            self._encoded[family, fold] = (
+                encoders,
+                FitData(features, fit.labels, checks, check.labels, check.truth, weights),
+            )
             self.encode_seconds = max(self.encode_seconds, time.monotonic() - begun)
         return self._encoded[family, fold]
+
+
+def mitigated(rows: Rowset, mitigation: Mitigation | None, seed: int) -> tuple[Rowset, NDArray[np.float64] | None]:
+    """Rows to fit on, and their weights, with what is done about bias; copies of a row stay among these rows."""
+    if rows.groups is None or mitigation not in (Mitigation.REWEIGHING, Mitigation.RESAMPLING):
+        return rows, None
+    outcomes = rows.truth.astype(np.int64)
+    if mitigation is Mitigation.REWEIGHING:
+        return rows, reweigh(rows.groups, outcomes)
+    return rows.take(resample(rows.groups, outcomes, seed)), None
 
 
 def assemble(schema: FeatureSchema, encoders: ColumnTransformer, estimator: Estimator) -> Pipeline:
@@ -125,7 +149,7 @@ def assemble(schema: FeatureSchema, encoders: ColumnTransformer, estimator: Esti
     return Pipeline([("columns", typed_columns(schema)), ("features", encoders), ("model", estimator)])
 
 
-def open_bench(source: Source, budget: float, seed: int) -> Bench:
+def open_bench(source: Source, budget: float, seed: int, mitigation: Mitigation | None = None) -> Bench:
     """A search sample and folds of a size that the budget (seconds) allows."""
     target, schema = source.target, source.schema
     classes, columns = len(target.classes), _weight(schema)
@@ -134,4 +158,4 @@ def open_bench(source: Source, budget: float, seed: int) -> Bench:
     count = next((folds for most, folds in FOLDS_BY_CELLS if total <= most * budget), 1)
     inside = Target(np.arange(len(sample.labels)), sample.labels, target.classes, target.task, ())
     folds = validation_folds(inside, inside.rows, count, seed)
-    return Bench(sample, folds, schema, classes, seed)
+    return Bench(sample, folds, schema, classes, seed, mitigation)

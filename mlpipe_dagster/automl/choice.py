@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, FitData, Limits
-from mlpipe_dagster.automl.bench import Bench, Source, assemble, quiet_rare_classes
+from mlpipe_dagster.automl.bench import Bench, Source, assemble, mitigated, quiet_rare_classes
 from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
@@ -106,13 +106,15 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
         return LastFit(bench.pipeline(algorithm.family, 0, candidate.first.estimator), fold_rows, (note,))
     ends_at = time.monotonic() + seconds
     rows = source.draw(most, spec.seed)
+    seen = len(rows.labels)
+    rows, weights = mitigated(rows, spec.mitigation, spec.seed)
     encoders = encoder(algorithm.family, rows.typed, bench.classes, spec.seed)
     with quiet_rare_classes():
         features = np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64)
     limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
-    fitted = algorithm.fit(candidate.trial.parameters, FitData(features, rows.labels), limits)
+    fitted = algorithm.fit(candidate.trial.parameters, FitData(features, rows.labels, weights=weights), limits)
     if fitted.cut:
         note = f"The last fit did not end in time: the fit on {fold_rows} of {every} training rows is kept."
         return LastFit(bench.pipeline(algorithm.family, 0, candidate.first.estimator), fold_rows, (note,))
-    notes = (f"Fitted on {len(rows.labels)} of {every} training rows, as many as the budget allows.",) * (most < every)
-    return LastFit(assemble(bench.schema, encoders, fitted.estimator), len(rows.labels), notes)
+    notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (most < every)
+    return LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, SkipValidation
 from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.vocabulary import TaskKind
+from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
 FeatureKind = Literal["number", "category", "boolean", "datetime"]
 ParameterValue = int | float | str | bool | None
@@ -84,6 +84,8 @@ class TrainingSpec(_Frozen):
     sensitive: tuple[str, ...] = ()
     """Columns whose groups are compared on the test split. They stay features unless they are in `drop` as well."""
     drop: tuple[str, ...] = ()
+    mitigation: Mitigation | None = None
+    """What is done to the rows to fit on about bias in `sensitive`; never to rows that are validated or tested on."""
     seed: int = 0
     threads: int = 2
 

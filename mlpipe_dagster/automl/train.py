@@ -14,7 +14,7 @@ from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import narrow, usable_columns
-from mlpipe_dagster.automl.groups import measure_groups
+from mlpipe_dagster.automl.groups import group_labels, measure_groups
 from mlpipe_dagster.automl.metrics import (
     CLASSIFICATION,
     REGRESSION,
@@ -36,7 +36,9 @@ from mlpipe_dagster.automl.target import (
     require_columns,
     split_test,
 )
-from mlpipe_dagster.errors import BudgetError
+from mlpipe_dagster.bias.mitigation.rows import Codes
+from mlpipe_dagster.errors import BudgetError, ModelError
+from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
 SMALLEST_BUDGET = 2.0
 MOST_RESERVED = 0.4
@@ -99,7 +101,7 @@ def _train(
 ) -> TrainedModel:
     with clock.entry("preparation"):
         job = _prepare(table, spec, clock.budget)
-        bench = open_bench(job.source, clock.budget, spec.seed)
+        bench = open_bench(job.source, clock.budget, spec.seed, spec.mitigation)
     algorithm, notes = boosting()
     search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress)
     with clock.entry("baselines"):
@@ -130,7 +132,25 @@ def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
             f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
         )
     spec = spec.model_copy(update={"task": target.task})
-    return _Job(table, spec, target, schema, Source(table, target, schema, training), training_rows, test_rows, notes)
+    source = Source(table, target, schema, training, _groups_to_even_out(table, spec))
+    return _Job(table, spec, target, schema, source, training_rows, test_rows, notes)
+
+
+def _groups_to_even_out(table: pd.DataFrame, spec: TrainingSpec) -> Codes | None:
+    """The group of each row in each sensitive column, where rows are weighted or repeated.
+
+    Raises
+    ------
+    ModelError
+        There is no sensitive column, or the target is a number.
+    """
+    if spec.mitigation not in (Mitigation.REWEIGHING, Mitigation.RESAMPLING):
+        return None
+    if not spec.sensitive or spec.task is TaskKind.REGRESSION:
+        missing = "classes to predict" if spec.sensitive else "sensitive columns"
+        raise ModelError(f"{spec.mitigation.value} needs {missing}. Choose another mitigation, or none.")
+    codes = [pd.factorize(group_labels(table[name]), sort=True)[0] for name in spec.sensitive]
+    return np.column_stack(codes).astype(np.int64)
 
 
 def _evaluation_seconds(search: Search, best: Candidate | None, job: _Job) -> float:

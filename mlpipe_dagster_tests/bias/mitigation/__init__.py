@@ -1,0 +1,1 @@
+"""Mitigation of bias in a table."""
