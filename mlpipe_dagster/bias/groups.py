@@ -5,7 +5,7 @@ mean is decided in `measures.py`; nothing here loads rows into memory.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import numpy as np
 
 from mlpipe_dagster.bias.bands import choose_banding
 from mlpipe_dagster.bias.intervals import IntArray, Moments
+from mlpipe_dagster.bias.sensitive_kinds import POSTCODE
 from mlpipe_dagster.tables.duck import literal, quote
 
 LARGEST = 20
+_LONGEST_AREA = 5
 MOST_CELLS = 1000
 """A numeric target with more distinct values is cut at this many quantiles where distributions are compared."""
 _UNBANDED_NUMBERS = 10
@@ -97,14 +99,35 @@ def _is_of(table: Table, column: str, families: tuple[str, ...]) -> bool:
 
 
 def label_groups(table: Table, column: str, kind: str) -> Labels:
-    """The groups of a sensitive column: its values, or bands where it is a number or a date with many of them."""
+    """The groups of a sensitive column: its values, bands of numbers and dates with many, areas of postcodes."""
+    if kind == POSTCODE:
+        return _areas(table, column)
     number = number_of(table, column)
     return (_bands(table, number, kind) if number else None) or label_values(table, column)
 
 
 def label_values(table: Table, column: str) -> Labels:
     """One name for each value, most frequent first; beyond the 20 largest, the others together."""
+    return _label_texts(table, text_of(table, column))
+
+
+def _areas(table: Table, column: str) -> Labels:
+    """Postcodes by their beginning, as long as there are few enough of those; numbers with their leading zeros."""
     text = text_of(table, column)
+    longest = table.rows(f"max(length({text}))")[0][0] or 0
+    code = text if number_of(table, column) is None else f"lpad({text}, {longest}, '0')"
+    lengths = range(1, min(longest, _LONGEST_AREA) + 1)
+    counted = table.rows(", ".join(["0", *(f"count(DISTINCT left({code}, {length}))" for length in lengths)]))[0]
+    most = max((areas for areas in counted[1:] if areas <= LARGEST), default=0)
+    kept = counted.index(most) if most else 1
+    if kept >= longest:
+        return _label_texts(table, code)
+    labels = _label_texts(table, f"left({code}, {kept})")
+    note = f"Postcodes are grouped by their first {f'{kept} signs' if kept > 1 else 'sign'}. {labels.note}"
+    return replace(labels, note=note.rstrip())
+
+
+def _label_texts(table: Table, text: str) -> Labels:
     kept = f"WHERE ({text}) IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {LARGEST + 1}"
     found = table.rows(f"{text}, count(*)", kept)
     names = tuple(name for name, _ in found[:LARGEST])

@@ -13,6 +13,7 @@ from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 UNSUITABLE_KINDS = frozenset({"identifier", "constant", "empty"})
 _MOST = 0.8
 _LONGEST_PHRASE = 4
+_BINARY = 2
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class SensitiveColumn:
     column: str
     kind: str
     why: str
+    guessed: bool = False
+    """Seen by values that mean other things elsewhere: M and F."""
 
 
 def find_sensitive(profile: Profile) -> tuple[SensitiveColumn, ...]:
@@ -31,20 +34,23 @@ def find_sensitive(profile: Profile) -> tuple[SensitiveColumn, ...]:
     columns with a single value are left out: there are no groups in them to compare.
     """
     suitable = (column for column in profile.columns if not column.personal and column.kind not in UNSUITABLE_KINDS)
-    found = (recognise(column) for column in suitable)
-    return tuple(sensitive for sensitive in found if sensitive)
+    found = [sensitive for sensitive in map(recognise, suitable) if sensitive]
+    sure = {sensitive.kind for sensitive in found if not sensitive.guessed}
+    return tuple(sensitive for sensitive in found if not (sensitive.guessed and sensitive.kind in sure))
 
 
 def recognise(column: ColumnProfile) -> SensitiveColumn | None:
     """What kind of sensitive column it is, whether or not its groups can be compared; None for any other column."""
     phrases = _phrases(plain_words(column.name))
-    for kind in SENSITIVE_KINDS:
+    kinds = [kind for kind in SENSITIVE_KINDS if not phrases & kind.unless and _in_range(column, kind)]
+    for kind in kinds:
         if _name_says(phrases, kind, column):
             return SensitiveColumn(column.name, kind.kind, f"its name points to {kind.kind}")
-    for kind in SENSITIVE_KINDS:
-        if _values_agree(column, kind):
+    for kind in kinds:
+        if _values_say(column, kind) or _are_whole(column, kind):
             shown = ", ".join(f"“{entry.value}”" for entry in column.top_values[:3])
-            return SensitiveColumn(column.name, kind.kind, f"its values point to {kind.kind}: {shown}")
+            why = f"its values point to {kind.kind}: {shown}"
+            return SensitiveColumn(column.name, kind.kind, why, guessed=not _values_say(column, kind))
     return None
 
 
@@ -59,11 +65,13 @@ def _phrases(words: list[str]) -> frozenset[str]:
 
 
 def _name_says(phrases: frozenset[str], kind: SensitiveKind, column: ColumnProfile) -> bool:
-    if phrases & kind.unless or not _in_range(column, kind):
-        return False
-    if phrases & kind.names:
+    if phrases & kind.names or any(stem in phrase for stem in kind.stems for phrase in phrases):
         return True
-    return bool(phrases & kind.uncertain_names) and (column.distinct <= 2 or _values_agree(column, kind))
+    if phrases & kind.binary_names and column.distinct <= _BINARY:
+        return True
+    return bool(phrases & kind.uncertain_names) and (
+        _cover(column, kind.named_values) or (kind.named_shape is not None and kind.named_shape(_texts(column)))
+    )
 
 
 def _in_range(column: ColumnProfile, kind: SensitiveKind) -> bool:
@@ -73,15 +81,28 @@ def _in_range(column: ColumnProfile, kind: SensitiveKind) -> bool:
     return years or (kind.numeric_range[0] <= column.minimum and column.maximum <= kind.numeric_range[1])
 
 
-def _values_agree(column: ColumnProfile, kind: SensitiveKind) -> bool:
-    """At least two known values, which cover most of the rows that are listed."""
-    listed = [(" ".join(plain_words(entry.value)), entry.count) for entry in column.top_values]
-    known = [(value, count) for value, count in listed if value in kind.values]
-    rows = sum(count for _, count in listed)
-    if len(known) < 2 or sum(count for _, count in known) < _MOST * rows:
-        return False
-    return bool({value for value, _ in known} - _AMBIGUOUS_VALUES)
+def _values_say(column: ColumnProfile, kind: SensitiveKind) -> bool:
+    """Known values cover the column, and one of them is unmistakable; or their shape tells."""
+    if kind.shape is not None and kind.shape(_texts(column)):
+        return True
+    seen = {_plain(text) for text in _texts(column)}
+    return bool((seen & kind.values) - kind.ambiguous_values) and _cover(column, kind.values)
 
 
-_AMBIGUOUS_VALUES = frozenset({"black", "white", "single", "m", "f", "separated", "divers", "diverse", "straight"})
-"""Also colours, sizes, counts: a column needs a value beside these."""
+def _are_whole(column: ColumnProfile, kind: SensitiveKind) -> bool:
+    return frozenset(_plain(text) for text in _texts(column)) in kind.whole_values
+
+
+def _cover(column: ColumnProfile, known: frozenset[str]) -> bool:
+    """Whether two known values at least cover most of the rows that are listed."""
+    listed = [(_plain(entry.value), entry.count) for entry in column.top_values]
+    found = [(value, count) for value, count in listed if value in known]
+    return len(found) >= _BINARY and sum(count for _, count in found) >= _MOST * sum(count for _, count in listed)
+
+
+def _texts(column: ColumnProfile) -> list[str]:
+    return [entry.value for entry in column.top_values]
+
+
+def _plain(value: str) -> str:
+    return " ".join(plain_words(value))

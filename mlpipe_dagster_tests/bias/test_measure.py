@@ -361,3 +361,12 @@ def test_swapping_groups_turns_the_sign(tmp_path_factory: pytest.TempPathFactory
     )
     assert forth.value == pytest.approx(-(back.value or 0.0))
     assert (forth.low, forth.high) == (pytest.approx(-(back.high or 0.0)), pytest.approx(-(back.low or 0.0)))
+
+
+def test_postcodes_become_areas(tmp_path: Path) -> None:
+    # 24 postcodes in four areas by their first two digits, the first of which begin with a zero that numbers lose
+    codes = [1000 + 100 * area + place for area in (0, 1, 97, 98) for place in range(6)] * 10
+    frame = pd.DataFrame({"plz": codes, "y": ["yes", "no"] * 120})
+    feature = measured(frame, tmp_path, "plz").feature("plz")
+    assert {group.name: group.count for group in feature.groups} == {"010": 60, "011": 60, "107": 60, "108": 60}
+    assert feature.grouping == "Postcodes are grouped by their first 3 signs."
