@@ -244,6 +244,12 @@ class Settings(BaseSettings):
     retry_longest_seconds: float = Field(
         60, alias="MLPIPE_RETRY_LONGEST", description="Longest wait before any further try"
     )
+    training_memory_bytes: int = Field(
+        0,
+        ge=0,
+        alias="MLPIPE_TRAINING_MEMORY",
+        description="Memory that one training may take; 0: 80 % of the machine's",
+    )
     threads: int = Field(2, alias="MLPIPE_THREADS", description="Threads of DuckDB, LightGBM and friends")
     duckdb_memory: str = Field("2GB", alias="MLPIPE_DUCKDB_MEMORY", description="Memory limit of one DuckDB connection")
 

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import skops.io
 from pydantic import TypeAdapter, ValidationError
 
 from mlpipe_dagster.automl.card import model_card
@@ -49,8 +48,15 @@ _MODELS: TypeAdapter[TrainedModel] = TypeAdapter(TrainedModel)
 
 def save(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
     """Write the model and what is known of it into `folder` (made if absent); returns the files written."""
+    import skops.io
+
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model.estimator, folder / MODEL_FILE)
+    return (folder / MODEL_FILE, *describe(model, folder))
+
+
+def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
+    """Write what is known of the model beside its saved estimator, in place of what stood there; the files written."""
     described = _MODELS.dump_python(model, mode="json", exclude={"estimator"})
     manifest = {
         "format": 1,
@@ -66,7 +72,7 @@ def save(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return (folder / MODEL_FILE, *(folder / name for name in texts))
+    return tuple(folder / name for name in texts)
 
 
 def load(folder: Path) -> TrainedModel:
@@ -84,7 +90,15 @@ def load(folder: Path) -> TrainedModel:
         raise ModelError(f"There is no {MODEL_FILE} beside the manifest. Train the model again.")
     if _sha256(path) != manifest.get("sha256"):
         raise ModelError(f"{MODEL_FILE} is not the file that was saved: its SHA-256 differs. Train the model again.")
-    estimator = read_estimator(path)
+    return _described(manifest, read_estimator(path))
+
+
+def description(folder: Path) -> TrainedModel:
+    """What `save` wrote without the estimator, which stays None; raises ModelError where it does not read."""
+    return _described(_read_manifest(folder), None)
+
+
+def _described(manifest: dict[str, Any], estimator: Any) -> TrainedModel:
     try:
         return _MODELS.validate_python({**manifest.get("model", {}), "estimator": estimator})
     except ValidationError as error:
@@ -93,6 +107,8 @@ def load(folder: Path) -> TrainedModel:
 
 def read_estimator(path: Path) -> Any:
     """What a skops file holds; raises ModelError, before anything is made, for a type that is not trusted."""
+    import skops.io
+
     asked_for = set(skops.io.get_untrusted_types(file=path))
     foreign = sorted(asked_for - TRUSTED_TYPES)
     if foreign:

@@ -90,6 +90,12 @@ def expected_refit_seconds(candidate: Candidate, bench: Bench, rows: int) -> flo
     return SAFETY * a_row * rows
 
 
+def validated_fit(candidate: Candidate, bench: Bench, *notes: str) -> LastFit:
+    """The fit of the first fold as it was validated."""
+    pipeline = bench.pipeline(candidate.algorithm.family, 0, candidate.first.estimator)
+    return LastFit(pipeline, len(bench.folds[0][0]), notes)
+
+
 def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSpec, seconds: float) -> LastFit:
     """Fit `candidate` once more on all training rows, with the rounds found, within about `seconds`.
 
@@ -103,7 +109,7 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     fold_rows = len(bench.folds[0][0])
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
-        return LastFit(bench.pipeline(algorithm.family, 0, candidate.first.estimator), fold_rows, (note,))
+        return validated_fit(candidate, bench, note)
     ends_at = time.monotonic() + seconds
     rows = source.draw(most, spec.seed)
     seen = len(rows.labels)
@@ -115,6 +121,6 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     fitted = algorithm.fit(candidate.trial.parameters, FitData(features, rows.labels, weights=weights), limits)
     if fitted.cut:
         note = f"The last fit did not end in time: the fit on {fold_rows} of {every} training rows is kept."
-        return LastFit(bench.pipeline(algorithm.family, 0, candidate.first.estimator), fold_rows, (note,))
+        return validated_fit(candidate, bench, note)
     notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (most < every)
     return LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)

@@ -6,19 +6,28 @@ Nothing here knows what the time is spent on.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from mlpipe_dagster.automl.model import BudgetEntry
 
 
 class Clock:
-    """Counts from its creation; `entries` becomes the budget ledger."""
+    """Counts from `started_at` (in the seconds of `now`), else its creation; `entries` becomes the budget ledger."""
 
-    def __init__(self, budget_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, budget_seconds: float, now: Callable[[], float] = time.monotonic, started_at: float | None = None
+    ) -> None:
         self._now = now
-        self._start = now()
+        self._start = now() if started_at is None else started_at
         self.budget = budget_seconds
         self.entries: list[BudgetEntry] = []
         self._note = ""
+
+    def copy(self) -> Self:
+        """The same clock with a ledger of its own."""
+        other = type(self)(self.budget, self._now, self._start)
+        other.entries = list(self.entries)
+        return other
 
     def elapsed(self) -> float:
         """Seconds since the training began."""
@@ -29,9 +38,9 @@ class Clock:
         return self.budget - self.elapsed()
 
     @contextmanager
-    def entry(self, what: str) -> Iterator[None]:
-        """Write what happens inside as one line of the ledger."""
-        begun = self.elapsed()
+    def entry(self, what: str, since: float | None = None) -> Iterator[None]:
+        """Write what happens inside, or since that second, as one line of the ledger."""
+        begun = self.elapsed() if since is None else since
         self._note = ""
         yield
         self.entries.append(BudgetEntry(what=what, seconds=self.elapsed() - begun, note=self._note))

@@ -1,13 +1,13 @@
 """What a training is asked for and what it returns: specification, trials, budget ledger, scores, the trained model.
 
-Only data. `train.py` fills it, `artefacts.py` writes and reads it, `plots.py` and the reports show it.
+Only data, and no heavy import: who shows a training needs no scikit-learn. `train.py` fills it, `artefacts.py` writes
+and reads it, `plots.py` and the reports show it.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, SkipValidation
-from sklearn.pipeline import Pipeline
+from pydantic import BaseModel, ConfigDict
 
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
@@ -109,8 +109,9 @@ class TrainedModel:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
-    estimator: Annotated[Pipeline, SkipValidation]
-    """Takes a DataFrame of raw columns; `estimator[:-1].transform` gives the features named by `feature_names`."""
+    estimator: Any
+    """A scikit-learn Pipeline that takes a DataFrame of raw columns; `estimator[:-1].transform` gives the features
+    named by `feature_names`. None where only the description of a model was read."""
     spec: TrainingSpec
     schema: FeatureSchema
     classes: tuple[str, ...] | None

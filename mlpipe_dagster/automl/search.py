@@ -67,6 +67,8 @@ class Search:
     seed: int
     threads: int
     progress: Callable[[Trial], None] | None = None
+    between: Callable[[], None] | None = None
+    """Called after each trial of the search."""
     candidates: list[Candidate] = field(default_factory=list)
 
     def best(self, *names: str) -> Candidate | None:
@@ -84,6 +86,8 @@ class Search:
         self.candidates.append(candidate)
         if self.progress:
             self.progress(candidate.trial)
+        if self.between:
+            self.between()
         return candidate
 
     def _validate(

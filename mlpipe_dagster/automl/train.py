@@ -3,15 +3,16 @@
 The order of the work and the use of the budget. What happens inside each step is in the modules it calls.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, boosting, limit_library_threads, predict
 from mlpipe_dagster.automl.bench import Source, open_bench
-from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
+from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit, validated_fit
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import narrow, usable_columns
 from mlpipe_dagster.automl.groups import group_labels, measure_groups
@@ -37,10 +38,9 @@ from mlpipe_dagster.automl.target import (
     split_test,
 )
 from mlpipe_dagster.bias.mitigation.rows import Codes
-from mlpipe_dagster.errors import BudgetError, ModelError
+from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
-SMALLEST_BUDGET = 2.0
 MOST_RESERVED = 0.4
 """Of the budget, at most this is kept back from the search for the last fits and the evaluation."""
 MOST_TRAINING_SCORED = 5_000
@@ -50,6 +50,8 @@ TEST_ROWS_A_SECOND = 2_000
 COLUMNS_A_SECOND = 200
 """At most this many columns are used for each second of budget."""
 TOO_GOOD = 0.999
+KEEPING_SHARE = 0.05
+"""Of the time, about as much is spent on keeping the best so far."""
 
 
 @dataclass(frozen=True)
@@ -72,49 +74,104 @@ def train(
     spec: TrainingSpec,
     budget_seconds: float,
     progress: Callable[[Trial], None] | None = None,
+    keep: Callable[[TrainedModel], None] | None = None,
+    clock: Clock | None = None,
 ) -> TrainedModel:
     """Train the best model that `budget_seconds` of wall clock allow, counted from this call, everything included.
+
+    That a step that never ends is ended all the same is the part of `apart.py`.
 
     Parameters
     ----------
     table: one row an observation; column names are texts, each once.
     progress: called with every trial as it ends, baselines included.
+    keep: called with the best model so far, finished as if it were the last: after the baselines, and now and then.
+    clock: one that runs already.
 
     Raises
     ------
-    BudgetError
-        Less than 2 seconds.
     TargetError, TaskError
         The target is absent, constant or empty; the task does not fit it.
     ModelError
         Too few rows, no column to learn from, or held-out rows whose target does not vary.
     """
-    clock = Clock(budget_seconds)
-    if budget_seconds < SMALLEST_BUDGET:
-        raise BudgetError(f"A time budget of {budget_seconds:g} s is too short: training needs at least 2 seconds.")
     with limit_library_threads("blas", 1):
-        return _train(table, spec, clock, progress)
+        return _train(table, spec, clock or Clock(budget_seconds), progress, keep)
 
 
 def _train(
-    table: pd.DataFrame, spec: TrainingSpec, clock: Clock, progress: Callable[[Trial], None] | None
+    table: pd.DataFrame,
+    spec: TrainingSpec,
+    clock: Clock,
+    progress: Callable[[Trial], None] | None,
+    keep: Callable[[TrainedModel], None] | None,
 ) -> TrainedModel:
     with clock.entry("preparation"):
         job = _prepare(table, spec, clock.budget)
         bench = open_bench(job.source, clock.budget, spec.seed, spec.mitigation)
     algorithm, notes = boosting()
+    job = replace(job, notes=(*job.notes, *notes))
     search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress)
+    keeper = _Keeper(search, job, keep)
     with clock.entry("baselines"):
         run_baselines(search)
+    with clock.entry("best so far"):
+        keeper.keep()
+    search.between = keeper.keep_better
     with clock.entry("search"):
-        clock.remark(run_search(search, lambda best: _reserve(search, best, job)))
+        ended = run_search(search, lambda best: _reserve(search, best, job))
+        clock.remark(f"{ended}{keeper.note()}")
     with clock.entry("last fit"):
         choice = choose(search)
         fits = _last_fits(search, choice, job)
-    with clock.entry("evaluation"):
+    return _finish(search, choice, fits, job)
+
+
+def _finish(search: Search, choice: Choice, fits: "_LastFits", job: _Job) -> TrainedModel:
+    with search.clock.entry("evaluation"):
         scores = _evaluate(fits, choice, job)
-    notes = (*job.notes, *notes, *_sample_notes(search, job), *choice.notes, *fits.model.notes, *scores.notes)
+    notes = (*job.notes, *_sample_notes(search, job), *choice.notes, *fits.model.notes, *scores.notes)
     return _assemble(job, search, choice, fits, scores, notes)
+
+
+class _Keeper:
+    """Finishes and hands on the best so far, as often as a small share of the time allows."""
+
+    def __init__(self, search: Search, job: _Job, keep: Callable[[TrainedModel], None] | None) -> None:
+        self.search, self.job, self.hand_on = search, job, keep
+        self.best: Candidate | None = None
+        self.times, self.seconds = 0, 0.0
+        self.last_seconds, self.last_ended = 0.0, 0.0
+
+    def keep(self) -> None:
+        """As it is now, with the fits that were validated: a last fit would take too long."""
+        if self.hand_on is None:
+            return
+        begun = time.monotonic()
+        clock = self.search.clock.copy()
+        choice = choose(self.search)
+        self.best = self.search.best()
+        self.hand_on(_finish(replace(self.search, clock=clock), choice, _kept_fits(self.search, choice), self.job))
+        self.last_ended = time.monotonic()
+        self.times, self.last_seconds = self.times + 1, self.last_ended - begun
+        self.seconds += self.last_seconds
+
+    def keep_better(self) -> None:
+        """If there is a better one since the last time and its turn has come."""
+        if self.hand_on is None or self.search.best() is self.best:
+            return
+        if time.monotonic() - self.last_ended > self.last_seconds / KEEPING_SHARE:
+            self.keep()
+
+    def note(self) -> str:
+        """What it took of the search, for the ledger."""
+        return f"; the best so far was kept {self.times} times in {self.seconds:.1f} s" if self.times else ""
+
+
+def _kept_fits(search: Search, choice: Choice) -> "_LastFits":
+    constant = _constant(search)
+    baseline = None if choice.baseline is constant else validated_fit(choice.baseline, search.bench)
+    return _LastFits(validated_fit(choice.taken, search.bench), baseline, constant)
 
 
 def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
@@ -179,8 +236,12 @@ class _LastFits:
     constant: Candidate
 
 
+def _constant(search: Search) -> Candidate:
+    return next(candidate for candidate in search.candidates if candidate.algorithm is CONSTANT)
+
+
 def _last_fits(search: Search, choice: Choice, job: _Job) -> _LastFits:
-    constant = next(c for c in search.candidates if c.algorithm is CONSTANT)
+    constant = _constant(search)
 
     def fit(candidate: Candidate, share: float) -> LastFit:
         left = search.clock.left() - _evaluation_seconds(search, choice.taken, job)

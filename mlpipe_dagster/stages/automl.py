@@ -1,18 +1,14 @@
 """Stage `automl`: train within the budget, save without pickle, store and announce the model."""
 
 import tempfile
-import time
 from pathlib import Path
 
-from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.apart import Budget, train_apart
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
-from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.reports.wording import percent_text
-from mlpipe_dagster.stages.bias import sensitive_columns
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
-from mlpipe_dagster.tables.load import load
 from mlpipe_dagster.vocabulary import TaskKind, parse_time_budget
 from mlpipe_dagster.warehouse import links, results
 from mlpipe_dagster.warehouse.ledger import Claim
@@ -20,6 +16,8 @@ from mlpipe_dagster.warehouse.results import NewModel, StoredFile
 from mlpipe_dagster.warehouse.schema import ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
+NEEDED_APART = ("mlpipe_dagster.automl.train", "skops.io")
+"""What the training imports in its own process."""
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
 LEADERBOARD_ROWS = 10
 SIMPLE_METHODS = {"linear": "a plain linear model", "constant": "the same answer for every row"}
@@ -35,22 +33,18 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     StageLost
         The work is no longer this run's.
     """
-    started = time.monotonic()
     settings = warehouse.settings
     words = str(claim.payload.get("time_budget") or settings.default_time_budget)
-    budget = parse_time_budget(words, settings.time_budget_unit)
+    budget = Budget(claim.taken_at, parse_time_budget(words, settings.time_budget_unit))
     with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         target, task = table.settled(claim)
-        spec = TrainingSpec(
-            target=target, task=task, sensitive=sensitive_columns(table, target), threads=settings.threads
+        spec = TrainingSpec(target=target, task=task, sensitive=table.sensitive(target), threads=settings.threads)
+        trained = train_apart(
+            table.parquet, spec, budget, Path(folder), lambda trial: say(_line(trial)), settings.training_memory_bytes
         )
-        frame = load(table.parquet)
-        left = budget - (time.monotonic() - started)
-        model = train(frame, spec, left, lambda trial: say(_line(trial)))
-        files = artefacts.save(model, Path(folder))
-        row = _store(warehouse, claim, table, model, files)
-    store_plot(warehouse, "model", table.version, score_plot(model))
-    return _outcome(warehouse, table, model, row, words)
+        row = _store(warehouse, claim, table, trained.model, trained.files)
+    store_plot(warehouse, "model", table.version, score_plot(trained.model))
+    return _outcome(warehouse, table, trained.model, row, words)
 
 
 def _line(trial: Trial) -> str:

@@ -2,7 +2,6 @@
 
 from mlpipe_dagster.bias.measure import measure_bias
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias
-from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
@@ -28,19 +27,12 @@ def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     """
     with open_table(warehouse, claim) as table:
         target, task = table.settled(claim)
-        sensitive = sensitive_columns(table, target)
+        sensitive = table.sensitive(target)
         say(f"Comparing {target} ({task.value}) between the groups of: {', '.join(sensitive) or 'no column'}.")
         report = measure_bias(table.parquet, table.profile, target=target, task=task, sensitive=sensitive)
     results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task)
     store_plot(warehouse, "bias_report", table.version, bias_plot(report))
     return _outcome(warehouse, table, report)
-
-
-def sensitive_columns(table: Table, target: str) -> tuple[str, ...]:
-    """The pipeline's recorded sensitive columns, else those found by name and values; never the target."""
-    if table.choices:
-        return tuple(name for name in table.choices.sensitive if name != target)
-    return tuple(found.column for found in find_sensitive(table.profile) if found.column != target)
 
 
 def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOutcome:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.choices import Choices, settle
 from mlpipe_dagster.tables.convert import to_parquet
 from mlpipe_dagster.tables.profile import Profile
@@ -32,6 +33,11 @@ class Table:
         """Target and task of the claim's trigger; raises TargetError or TaskError."""
         payload = claim.payload
         return settle(self.profile, payload.get("target_column_name"), payload.get("task_type"), self.choices)
+
+    def sensitive(self, target: str) -> tuple[str, ...]:
+        """The pipeline's recorded sensitive columns, else those found by name and values; never the target."""
+        found = self.choices.sensitive if self.choices else (item.column for item in find_sensitive(self.profile))
+        return tuple(name for name in found if name != target)
 
 
 def pinned_version(warehouse: Warehouse, claim: Claim) -> DatasetVersion:

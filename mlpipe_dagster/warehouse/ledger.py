@@ -4,8 +4,9 @@ States: expected -> taken -> done; or answered (by a foreign result), failed, ca
 dataset or model is not there yet. Rows are entered by the sensors' ticks, taken by runs, closed by their saves.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -91,6 +92,8 @@ class Claim:
     correlation_id: str | None
     continue_pipeline: bool
     payload: Mapping[str, Any]
+    taken_at: float = field(default_factory=time.monotonic, compare=False)
+    """When the work began, in the seconds of `time.monotonic`: time budgets count from here."""
 
     def context(self, task: TaskKind | None = None) -> Context:
         """Headers of what this work announces."""

@@ -12,7 +12,7 @@ import shap
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.target import read_target, split_test
 from mlpipe_dagster.automl.train import TEST_ROWS_A_SECOND, train
-from mlpipe_dagster.errors import BudgetError, ModelError, TargetError
+from mlpipe_dagster.errors import ModelError, TargetError
 from mlpipe_dagster.vocabulary import TaskKind
 
 BINARY, MULTICLASS, REGRESSION = TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION
@@ -22,11 +22,6 @@ def noise(rows: int = 500) -> pd.DataFrame:
     draw = np.random.default_rng(5)
     table = pd.DataFrame(draw.normal(size=(rows, 6)), columns=list("abcdef"))
     return table.assign(y=draw.choice(["no", "yes"], size=rows))
-
-
-def test_a_budget_under_two_seconds_is_refused() -> None:
-    with pytest.raises(BudgetError, match=r"1\.5 s is too short: training needs at least 2 seconds"):
-        train(noise(), TrainingSpec(target="y", task=BINARY), 1.5)
 
 
 def test_an_absent_target_is_refused() -> None:

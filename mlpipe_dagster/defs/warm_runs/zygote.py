@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,6 +64,8 @@ class Zygote:
     draining: bool = False
     stop_asked: bool = False
     orphan_since: float | None = None
+    warm_up: Callable[[], None] | None = None
+    """What is done once, in the first second without work: imports that only some runs need."""
 
     def serve(self) -> None:
         """Listen, fork, reap, until drained or orphaned with nothing left to do."""
@@ -85,7 +87,8 @@ class Zygote:
             selector.register(listener, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)
             while not self._finished(owner):
-                for key, _ in selector.select(TICK_SECONDS):
+                happened = selector.select(TICK_SECONDS)
+                for key, _ in happened:
                     if key.fileobj is woken:
                         woken.recv(4096)
                     else:
@@ -95,6 +98,9 @@ class Zygote:
                 self._reap()
                 self._kill_late()
                 self._start_next()
+                if self.warm_up and not (happened or self.children or self.waiting or self.draining):
+                    self.warm_up()
+                    self.warm_up = None
         self.path.unlink(missing_ok=True)
         if self._guard.stdin:
             self._guard.stdin.close()
@@ -287,6 +293,9 @@ def _execute(run: Waiting) -> int:
     """As `dagster api execute_run` does, in this process."""
     from dagster._cli.api import api_cli
 
+    from mlpipe_dagster.automl import apart
+
+    apart.FORKS = True  # no thread of a numerical library has worked in this process
     try:
         api_cli.main(args=["execute_run", run.args], standalone_mode=False)
     except SystemExit as ended:
@@ -319,10 +328,12 @@ def _report(run: Waiting, code: int) -> int:
 def main() -> None:
     """Preload, then serve."""
     path, fingerprint, module, runs, trainings, instance_ref = sys.argv[1:7]
-    from mlpipe_dagster.defs.warm_runs.preload import preload
+    from mlpipe_dagster.defs.warm_runs.preload import preload, preload_stages
 
     preload(module, instance_ref)
-    Zygote(Path(path), fingerprint, int(runs), int(trainings)).serve()
+    zygote = Zygote(Path(path), fingerprint, int(runs), int(trainings))
+    zygote.warm_up = lambda: preload_stages(module)
+    zygote.serve()
 
 
 if __name__ == "__main__":
