@@ -47,6 +47,7 @@ def test_names_of_what_people_see_in_dagster() -> None:
         "enough_rows",
         "groups_fare_alike",
         "beats_baseline",
+        "groups_treated_alike",
         "shap_values_add_up",
     }
 

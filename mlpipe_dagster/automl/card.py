@@ -3,7 +3,20 @@
 Only text from what is known of the model; nothing is measured here.
 """
 
-from mlpipe_dagster.automl.model import Estimate, GroupMetrics, TrainedModel
+from mlpipe_dagster.automl.fairness.report import (
+    SUPPRESSED_BELOW,
+    TOO_FEW_BELOW,
+    Disparity,
+    Fairness,
+    GroupMetrics,
+)
+from mlpipe_dagster.automl.model import Estimate, TrainedModel
+
+MOST_DISPARITIES = 40
+OVERALL_WORDS = {
+    "consistency": "Share of each row's five nearest rows that get the same answer (consistency)",
+    "generalized entropy index": "How unequally errors fall on people (generalized entropy index, 0 for equally)",
+}
 
 
 def model_card(model: TrainedModel) -> str:
@@ -61,20 +74,64 @@ def _groups(model: TrainedModel) -> str:
         [
             "## Groups",
             "",
-            f"On the test split.{about} Groups of fewer than 30 rows are marked: their numbers say little.",
+            f"On the test split.{about} Groups of fewer than {TOO_FEW_BELOW} rows are marked: they say little. "
+            f"What rests on fewer than {SUPPRESSED_BELOW} rows is not shown.",
             "",
             f"| column | group | rows | {' | '.join(names)} |",
             f"| --- | --- | --- | {' | '.join('---' for _ in names)} |",
             *(_group_row(group, names) for group in model.group_metrics),
+            "",
+            *_disparities(model.fairness),
         ]
     )
 
 
 def _group_row(group: GroupMetrics, names: list[str]) -> str:
-    values = [group.values[name] for name in names]
-    shown = " | ".join("unknown" if value is None else f"{value:.3g}" for value in values)
-    rows = f"{group.rows} (few)" if group.small else str(group.rows)
+    shown = " | ".join(_group_value(group, name) for name in names)
+    rows = f"fewer than {SUPPRESSED_BELOW}" if not group.rows else f"{group.rows} (few)" if group.small else group.rows
     return f"| {_plain(group.column)} | {_plain(group.group)} | {rows} | {shown} |"
+
+
+def _group_value(group: GroupMetrics, name: str) -> str:
+    value = group.values.get(name)
+    if value is None:
+        return "not shown"
+    ends = group.intervals.get(name)
+    return f"{value:.3g} ({ends[0]:.3g} to {ends[1]:.3g})" if ends else f"{value:.3g}"
+
+
+def _disparities(fairness: Fairness) -> list[str]:
+    """The differences between groups that chance hardly explains; how many were looked at, where there are none."""
+    lines = [
+        f"{OVERALL_WORDS[one.measure]}: {_ends(one.value, one.low, one.high)}."
+        for one in fairness.overall
+        if one.measure in OVERALL_WORDS
+    ]
+    looked_at = sum(not one.too_few for one in fairness.disparities)
+    if not fairness.clear:
+        return [*lines, f"Of {looked_at} comparisons between groups none shows a clear difference (Holm's correction)."]
+    head = [
+        f"Of {looked_at} comparisons with the largest group, {len(fairness.clear)} show a clear difference: the 95 % "
+        "interval leaves equality out, and so does the test after Holm's correction.",
+        "",
+        "| column | group | compared with | measure | value | equal | p (Holm) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    return [*lines, *head, *(_disparity_row(one) for one in fairness.clear[:MOST_DISPARITIES])]
+
+
+def _disparity_row(one: Disparity) -> str:
+    names = " | ".join(_plain(text) for text in (one.column, one.group, one.reference))
+    measure = f"{one.measure} of {_plain(one.outcome)}" if one.outcome is not None else one.measure
+    return (
+        f"| {names} | {measure} | {_ends(one.value, one.low, one.high)} | {one.equal:g} | {one.p_adjusted or 0:.2g} |"
+    )
+
+
+def _ends(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return "not known" if value is None else f"{value:.3g}"
+    return f"{value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _training(model: TrainedModel) -> str:

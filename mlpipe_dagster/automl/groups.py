@@ -1,92 +1,68 @@
-"""How a model does for each group of a sensitive column, on the test rows. Counted with fairlearn's MetricFrame.
+"""The groups of a sensitive column: its values, or the bands of its numbers, called as the bias report calls them.
 
-Bias of the data itself, before any model, is not measured here.
+What the groups mean for a model is measured in `fairness/`.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from fairlearn.metrics import (
-    MetricFrame,
-    false_positive_rate,
-    selection_rate,
-    true_positive_rate,
-)
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, mean_absolute_error
 
-from mlpipe_dagster.automl.metrics import Outcome
-from mlpipe_dagster.automl.model import GroupMetrics
+from mlpipe_dagster.automl.fairness.measure import Grouping
 from mlpipe_dagster.automl.preparation import MISSING, Column, as_number, as_text
+from mlpipe_dagster.bias.bands import choose_banding
+from mlpipe_dagster.bias.sensitive import recognise
+from mlpipe_dagster.tables.profile import ColumnProfile
 
-SMALL_GROUP = 30
-MOST_GROUPS = 12
-Values = NDArray[np.float64]
-Rate = Callable[[Values, Values], float]
-
-
-def _mean_error(truth: Values, predicted: Values) -> float:
-    """Predicted minus true, on average: above 0 the group is rated too high."""
-    return float((predicted - truth).mean())
-
-
-BINARY: dict[str, Rate] = {
-    "selection rate": selection_rate,
-    "accuracy": accuracy_score,
-    "true positive rate": true_positive_rate,
-    "false positive rate": false_positive_rate,
-}
-MULTICLASS: dict[str, Rate] = {"accuracy": accuracy_score}
-REGRESSION: dict[str, Rate] = {"MAE": mean_absolute_error, "mean error": _mean_error}
+MOST_GROUPS = 20
+MOST_PLAIN_NUMBERS = 10
+OTHERS = "all others"
 
 
 def group_labels(column: Column) -> NDArray[np.object_]:
-    """The group of each row: its value; a quarter of the rows for numbers with more than 12 values.
+    """The group of each row: its value; a band where a number has more than 10 values, `(missing)` where there is none.
 
-    Rare values beyond the 11 most frequent share the group `(other)`.
+    Values beyond the 20 most frequent share the group `all others`.
     """
-    if pd.api.types.is_numeric_dtype(column) and column.nunique() > MOST_GROUPS:
-        values = pd.Series(as_number(column))
-        quarters = pd.qcut(values, 4, duplicates="drop", precision=0)
-        names = [f"over {cut.left:g} to {cut.right:g}" for cut in quarters.cat.categories]
-        names[0] = f"up to {quarters.cat.categories[0].right:g}"
-        return np.array([*names, MISSING], dtype=object)[quarters.cat.codes]
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > MOST_PLAIN_NUMBERS:
+        return _bands(str(column.name), as_number(column))
     texts = as_text(column)
     labels, counts = np.unique(texts.astype(str), return_counts=True)
-    if len(labels) <= MOST_GROUPS:
+    known = [at for at in np.argsort(-counts, kind="stable") if labels[at] != MISSING]
+    if len(known) <= MOST_GROUPS:
         return texts
-    kept = labels[np.argsort(-counts, kind="stable")[: MOST_GROUPS - 1]]
-    return np.where(np.isin(texts.astype(str), kept), texts, "(other)").astype(object)
+    kept = [MISSING, *labels[known[:MOST_GROUPS]]]
+    return np.where(np.isin(texts.astype(str), kept), texts, OTHERS).astype(object)
 
 
-def measure_groups(table: pd.DataFrame, sensitive: tuple[str, ...], outcome: Outcome) -> tuple[GroupMetrics, ...]:
-    """Metrics of each group of each `sensitive` column. `table` holds the test rows, in the order of `outcome`."""
-    rates = _rates(outcome)
-    truth = outcome.truth
-    predicted = outcome.choice.astype(np.float64) if outcome.predicted.ndim == 2 else outcome.predicted
-    found: list[GroupMetrics] = []
-    for name in sensitive:
-        groups = group_labels(table[name])
-        frame = MetricFrame(metrics=rates, y_true=truth, y_pred=predicted, sensitive_features=groups)
-        for group in frame.by_group.index:
-            inside = groups == group
-            found.append(_group(name, str(group), frame.by_group.loc[group], truth[inside]))
-    return tuple(found)
+def _bands(name: str, numbers: NDArray[np.float64]) -> NDArray[np.object_]:
+    there = numbers[np.isfinite(numbers)]
+    low, high = float(there.min()), float(there.max())
+    described = ColumnProfile(
+        name=name,
+        data_type="float64",
+        kind="number",
+        missing=0,
+        distinct=len(np.unique(there)),
+        minimum=low,
+        maximum=high,
+    )
+    recognised = recognise(described)
+    quarters = [float(value) for value in np.quantile(there, [0.25, 0.5, 0.75], method="inverted_cdf")]
+    kind, whole = recognised.kind if recognised else "", bool((there == np.trunc(there)).all())
+    banding = choose_banding(kind, low, high, quarters, whole=whole)
+    positions = np.searchsorted(banding.edges, numbers, side="right")
+    names = np.array([*banding.names, MISSING], dtype=object)
+    return np.asarray(names[np.where(np.isfinite(numbers), positions, len(banding.names))])
 
 
-def _rates(outcome: Outcome) -> dict[str, Rate]:
-    if outcome.predicted.ndim == 1:
-        return REGRESSION
-    return BINARY if outcome.predicted.shape[1] == 2 else MULTICLASS
+def groupings(table: pd.DataFrame, sensitive: Sequence[str], rows: NDArray[np.int64]) -> tuple[Grouping, ...]:
+    """The groups of each sensitive column in these rows (positions); the table's largest is the reference."""
+    return tuple(_grouping(name, group_labels(table[name]), rows) for name in sensitive)
 
 
-def _group(column: str, group: str, row: "pd.Series[float]", truth: Values) -> GroupMetrics:
-    # fairlearn answers 0 where a rate has no row to be counted over; that is unknown, not zero
-    counted_over = {"true positive rate": truth == 1, "false positive rate": truth == 0}
-    values = {
-        str(name): float(value) if counted_over.get(str(name), np.ones(1)).any() else None
-        for name, value in row.items()
-    }
-    rows = len(truth)
-    return GroupMetrics(column=column, group=group, rows=rows, small=rows < SMALL_GROUP, values=values)
+def _grouping(name: str, labels: NDArray[np.object_], rows: NDArray[np.int64]) -> Grouping:
+    counts = pd.Series(labels).value_counts(sort=True)
+    known = [str(group) for group in counts.index if group != MISSING]
+    return Grouping(name, labels[rows], min(known, key=lambda group: (-counts[group], group), default=MISSING))

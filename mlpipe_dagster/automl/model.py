@@ -4,11 +4,12 @@ Only data, and no heavy import: who shows a training needs no scikit-learn. `tra
 and reads it, `plots.py` and the reports show it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mlpipe_dagster.automl.fairness.report import Fairness, GroupMetrics
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
 FeatureKind = Literal["number", "category", "boolean", "datetime"]
@@ -90,19 +91,6 @@ class TrainingSpec(_Frozen):
     threads: int = 2
 
 
-class GroupMetrics(_Frozen):
-    """How the model does on the test rows of one group of a sensitive column."""
-
-    column: str
-    group: str
-    rows: int
-    small: bool
-    """Fewer than 30 test rows: the numbers say little."""
-    values: dict[str, float | None]
-    """`selection rate`, `accuracy`, `true positive rate`, `false positive rate` (binary), `accuracy` (multiclass) or
-    `MAE`, `mean error` (regression); None where the group has no row the rate is counted over."""
-
-
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
     """A fitted pipeline and all that is known about how it came to be and how good it is."""
@@ -141,12 +129,18 @@ class TrainedModel:
     budget_seconds: float
     budget: tuple[BudgetEntry, ...]
     notes: tuple[str, ...]
-    group_metrics: tuple[GroupMetrics, ...]
     trained_rows: int
     test_rows: tuple[int, ...]
     """Positions (iloc) in the table handed to `train` of the rows no fitting or selection has seen."""
     held_out: bool = True
     """False for a model from outside: it may have learned from its `test_rows`, and `trained_rows` is not known."""
+    fairness: Fairness = field(default_factory=Fairness)
+    """How the groups of the sensitive columns fare on the test rows."""
+
+    @property
+    def group_metrics(self) -> tuple[GroupMetrics, ...]:
+        """How the model does for each group."""
+        return self.fairness.groups
 
     @property
     def positive_class(self) -> str | None:

@@ -9,13 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, boosting, limit_library_threads, predict
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit, validated_fit
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import narrow, usable_columns
-from mlpipe_dagster.automl.groups import group_labels, measure_groups
+from mlpipe_dagster.automl.fairness.measure import measure_fairness
+from mlpipe_dagster.automl.fairness.overall import consistency
+from mlpipe_dagster.automl.fairness.report import Fairness
+from mlpipe_dagster.automl.groups import group_labels, groupings
 from mlpipe_dagster.automl.metrics import (
     CLASSIFICATION,
     REGRESSION,
@@ -356,9 +360,8 @@ def _assemble(
     name = _metric_name(job)
     names, origins = feature_names(job.schema, fits.model.pipeline.named_steps["features"])
     ranked = sorted(search.candidates, key=lambda candidate: (candidate.loss, candidate.trial.loss))
-    test_table = job.table.iloc[job.test_rows]
     with search.clock.entry("group metrics"):
-        groups = measure_groups(test_table, job.spec.sensitive, scores.outcome)
+        fairness = _fairness(job, fits.model.pipeline, origins, scores.outcome)
     return TrainedModel(
         estimator=fits.model.pipeline,
         spec=job.spec,
@@ -382,7 +385,20 @@ def _assemble(
         budget_seconds=search.clock.budget,
         budget=tuple(search.clock.entries),
         notes=notes,
-        group_metrics=groups,
         trained_rows=fits.model.rows,
         test_rows=tuple(int(row) for row in job.test_rows),
+        fairness=fairness,
     )
+
+
+def _fairness(job: _Job, pipeline: Pipeline, origins: tuple[str, ...], outcome: Outcome) -> Fairness:
+    """What the answers on the test rows mean for groups; like rows are like in all columns but the sensitive ones."""
+    if not job.spec.sensitive:
+        return Fairness()
+    found = measure_fairness(groupings(job.table, job.spec.sensitive, job.test_rows), outcome, job.target.classes)
+    if not job.target.classes:
+        return found
+    neutral = [at for at, origin in enumerate(origins) if origin not in job.spec.sensitive]
+    features = np.asarray(pipeline[:-1].transform(job.table.iloc[job.test_rows]), dtype=np.float64)[:, neutral]
+    alike = consistency(features, outcome.choice.astype(np.float64), job.spec.seed)
+    return found.model_copy(update={"overall": (*found.overall, *((alike,) if alike else ()))})

@@ -17,7 +17,9 @@ CHECKS: dict[str, dict[str, str]] = {
     },
     "model": {
         "beats_baseline": "On rows it has never seen, the model is better than simple methods (the same answer for "
-        "every row, a linear model). Where it is not, more rows, other columns or more time may help."
+        "every row, a linear model). Where it is not, more rows, other columns or more time may help.",
+        "groups_treated_alike": "On rows it has never seen, the model clearly treats no group of people differently: "
+        "it is right, wrong and favourable as often for each. Where it does not, read the groups in the model card.",
     },
     "xai_report": {
         "shap_values_add_up": "The influences of the columns (SHAP values) add up to the model's own output."

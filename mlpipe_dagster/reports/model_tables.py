@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mlpipe_dagster.automl.fairness.report import SUPPRESSED_BELOW, Disparity
 from mlpipe_dagster.reports.model_charts import local_caption
 from mlpipe_dagster.reports.wording import number_text, percent_text, signed_text
 from mlpipe_dagster.xai.explanation import ColumnImportance, Figure, LocalExplanation, ModelExplanation
@@ -12,6 +13,7 @@ MOST_COLUMNS = 60
 MOST_CLASSES = 12
 MOST_EFFECTS = 8
 MOST_TRIALS = 60
+MOST_DISPARITIES = 200
 DIRECTIONS = {
     "raises": "rises with it",
     "lowers": "falls with it",
@@ -38,6 +40,17 @@ def details(explanation: ModelExplanation) -> dict[str, object]:
         "effect_head": (("Column", False), ("Value", False), ("Rows", True), ("Mean SHAP value", True)),
         "effect_rows": list(_effects(explanation)),
         "group_tables": list(_groups(explanation)),
+        "disparity_head": (
+            ("Column", False),
+            ("Group", False),
+            ("Compared with", False),
+            ("Measure", False),
+            ("Value", True),
+            ("95% interval", True),
+            ("Equal", True),
+            ("p (Holm)", True),
+        ),
+        **_disparities(explanation),
         "score_head": (("Score", False), ("Value", True), ("Low", True), ("High", True)),
         "score_rows": [_score(figure) for figure in (*explanation.scores, _renamed_baseline(explanation))],
         "trial_head": (
@@ -135,15 +148,43 @@ def _groups(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows]]:
         rows = [
             (
                 f"{group.group} *" if group.small else group.group,
-                number_text(group.rows, 15),
+                number_text(group.rows, 15) if group.rows else f"fewer than {SUPPRESSED_BELOW}",
                 *(
-                    "not defined" if (value := group.values.get(name)) is None else number_text(value)
+                    "not shown" if (value := group.values.get(name)) is None else number_text(value)
                     for name in measures
                 ),
             )
             for group in groups
         ]
         yield column, head, rows
+
+
+def _disparities(explanation: ModelExplanation) -> dict[str, object]:
+    """Clear differences between groups, the surest first; and all of them, for experts."""
+    compared = [one for one in explanation.disparities if one.value is not None]
+    clear = sorted((one for one in compared if one.clear), key=lambda one: one.p_adjusted or 0.0)
+    return {
+        "compared": len([one for one in compared if not one.too_few]),
+        "clear_rows": [_disparity(one) for one in clear[:MOST_COLUMNS]],
+        "clear_note": _cut(len(clear), MOST_COLUMNS),
+        "disparity_rows": [_disparity(one) for one in compared[:MOST_DISPARITIES]],
+        "disparity_note": _cut(len(compared), MOST_DISPARITIES),
+    }
+
+
+def _disparity(one: Disparity) -> tuple[str, ...]:
+    known = one.low is not None and one.high is not None
+    interval = f"{number_text(one.low or 0.0)} to {number_text(one.high or 0.0)}" if known else one.note
+    return (
+        one.column,
+        f"{one.group} *" if one.too_few else one.group,
+        one.reference,
+        one.measure if one.outcome is None else f"{one.measure} of {one.outcome}",
+        number_text(one.value or 0.0),
+        interval,
+        number_text(one.equal),
+        "" if one.p_adjusted is None else "< 0.001" if one.p_adjusted < 0.001 else number_text(one.p_adjusted, 2),
+    )
 
 
 def _renamed_baseline(explanation: ModelExplanation) -> Figure:

@@ -4,9 +4,10 @@ import tempfile
 from pathlib import Path
 
 from mlpipe_dagster.automl.apart import Budget, train_apart
+from mlpipe_dagster.automl.fairness.report import Disparity
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
-from mlpipe_dagster.reports.wording import percent_text
+from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.vocabulary import TaskKind, parse_time_budget
@@ -20,6 +21,7 @@ NEEDED_APART = ("mlpipe_dagster.automl.train", "skops.io")
 """What the training imports in its own process."""
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
 LEADERBOARD_ROWS = 10
+CLEAR_SHOWN = 5
 SIMPLE_METHODS = {"linear": "a plain linear model", "constant": "the same answer for every row"}
 
 
@@ -73,6 +75,7 @@ def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel
             "baseline_test_accuracy": model.baseline_score.value,
             "beats_baseline": model.beats_baseline,
             "metrics": {name: estimate.model_dump() for name, estimate in model.metrics.items()},
+            "fairness": {"clear": [one.model_dump(mode="json") for one in model.fairness.clear]},
             "notes": list(model.notes),
         },
     )
@@ -101,7 +104,7 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
             "model version": row.version,
         },
         links={"model": links.model_link(warehouse.settings, row.user_id, row.model_id)},
-        checks=(Check("beats_baseline", model.beats_baseline, f"{result} {verdict}"),),
+        checks=(Check("beats_baseline", model.beats_baseline, f"{result} {verdict}"), _groups_check(model)),
         table=tuple(_leader(trial, model) for trial in model.leaderboard[:LEADERBOARD_ROWS]),
         table_name="leaderboard",
     )
@@ -135,6 +138,24 @@ def _verdict(model: TrainedModel) -> str:
         "This is common when there are few rows, when the columns say little about the target, or when the time was "
         "short. Read the explanation as what this model learned, and do not decide about single cases with it."
     )
+
+
+def _groups_check(model: TrainedModel) -> Check:
+    clear, looked_at = model.fairness.clear, len(model.fairness.disparities)
+    if not model.spec.sensitive:
+        text = "No sensitive column was named or found: groups were not compared."
+    elif clear:
+        more = f" {len(clear) - CLEAR_SHOWN} more are in the model card." if len(clear) > CLEAR_SHOWN else ""
+        text = f"Clear differences on the test rows: {'; '.join(map(_disparity, clear[:CLEAR_SHOWN]))}.{more}"
+    else:
+        text = f"None of {looked_at} comparisons between groups on the test rows shows a clear difference."
+    return Check("groups_treated_alike", not clear, text)
+
+
+def _disparity(one: Disparity) -> str:
+    about = f" of “{one.outcome}”" if one.outcome is not None else ""
+    ends = f"{number_text(one.value or 0.0)} ({number_text(one.low or 0.0)} to {number_text(one.high or 0.0)})"
+    return f"{one.column}, “{one.group}” against “{one.reference}”: {one.measure}{about} {ends}, equal is {one.equal:g}"
 
 
 def _leader(trial: Trial, model: TrainedModel) -> dict[str, str | float | int]:

@@ -86,6 +86,7 @@ def _assembled(
         confusion=counted,
         residuals=None if counted else performance.residuals(asked),
         groups=performance.groups(model),
+        disparities=model.fairness.disparities,
         leaderboard=performance.leaderboard(model),
         method=_method(asked, attribution),
         additivity_holds=attribution.additivity_holds,

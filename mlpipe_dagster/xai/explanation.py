@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
+from mlpipe_dagster.automl.fairness.report import Disparity
 from mlpipe_dagster.tables.profile import HistogramBin
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -161,6 +162,7 @@ class GroupResult(_Frozen):
     rows: int
     small: bool
     values: dict[str, FiniteFloat | None]
+    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
 
 
 class TrialResult(_Frozen):
@@ -235,6 +237,8 @@ class ModelExplanation(_Frozen):
     confusion: Confusion | None = None
     residuals: Residuals | None = None
     groups: tuple[GroupResult, ...]
+    disparities: tuple[Disparity, ...] = ()
+    """Each group against the largest one, on the test rows."""
     leaderboard: tuple[TrialResult, ...]
     method: Method
     additivity_holds: bool

@@ -75,7 +75,6 @@ def trained(
         budget_seconds=10.0,
         budget=(),
         notes=("Built for a test.",),
-        group_metrics=(),
         trained_rows=len(training),
         test_rows=tuple(held),
     )

@@ -13,7 +13,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.columns import kind_of
-from mlpipe_dagster.automl.groups import measure_groups
+from mlpipe_dagster.automl.fairness.measure import measure_fairness
+from mlpipe_dagster.automl.fairness.measures import CALIBRATION_DIFFERENCE
+from mlpipe_dagster.automl.fairness.report import Fairness
+from mlpipe_dagster.automl.groups import groupings
 from mlpipe_dagster.automl.metrics import Outcome, measure, wilson
 from mlpipe_dagster.automl.model import Estimate, FeatureColumn, FeatureSchema, TrainedModel, TrainingSpec
 from mlpipe_dagster.automl.preparation import MISSING, Column, Floats, as_number, as_text
@@ -205,11 +208,20 @@ def _measured(
         budget_seconds=0.0,
         budget=(),
         notes=_notes(votes),
-        group_metrics=measure_groups(inside, described.sensitive, outcome),
         trained_rows=0,
         test_rows=tuple(int(position) for position in positions),
         held_out=False,
+        fairness=_fairness(inside, described.sensitive, outcome, classes, votes),
     )
+
+
+def _fairness(
+    inside: pd.DataFrame, sensitive: tuple[str, ...], outcome: Outcome, classes: tuple[str, ...], votes: bool
+) -> Fairness:
+    """How groups fare; calibration is left out where the model gives no probabilities."""
+    found = measure_fairness(groupings(inside, sensitive, np.arange(len(inside))), outcome, classes)
+    kept = [one for one in found.disparities if not (votes and one.measure == CALIBRATION_DIFFERENCE)]
+    return found.model_copy(update={"disparities": tuple(kept)})
 
 
 def _asked(

@@ -1,0 +1,86 @@
+"""What is known of a model's groups: rates of each group, differences between groups, measures of all rows.
+
+Only the data: `measure.py` fills it; the model card, the explanations and the checks show it.
+"""
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+SUPPRESSED_BELOW = 5
+"""What rests on fewer rows is not shown: it would tell about single people."""
+TOO_FEW_BELOW = 30
+"""What rests on fewer rows is shown, flagged, and never called clear."""
+SIGNIFICANT = 0.05
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class GroupMetrics(_Frozen):
+    """How the model does on the test rows of one group of a sensitive column."""
+
+    column: str
+    group: str
+    rows: int
+    """Test rows; 0 where they are fewer than five and not shown."""
+    small: bool
+    """Fewer than 30 test rows: the numbers say little."""
+    values: dict[str, FiniteFloat | None]
+    """By the names in `rates.py`; None where fewer than five rows count for it. Of several classes: accuracy alone."""
+    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
+    """95 % intervals of the values: Wilson's of rates, Student's t of means."""
+
+
+class Disparity(_Frozen):
+    """One measure of one group (d) against the reference group (a)."""
+
+    column: str
+    group: str
+    reference: str
+    measure: str
+    """A name in the table of measures."""
+    outcome: str | None = None
+    """The class it is about; None for all classes together, or a number."""
+    value: FiniteFloat | None
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    equal: float
+    """Its value when both groups are treated alike."""
+    method: str = ""
+    too_few: bool = False
+    p_value: FiniteFloat | None = None
+    """Of a test that both groups are alike; None where there is none."""
+    p_adjusted: FiniteFloat | None = None
+    """After Holm's correction for all tests of the model."""
+    note: str = ""
+    """Why there is no value or no interval."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether chance is no good explanation: the interval leaves equality out, and so does the corrected test."""
+        if self.too_few or self.low is None or self.high is None or self.p_adjusted is None:
+            return False
+        return not self.low <= self.equal <= self.high and self.p_adjusted < SIGNIFICANT
+
+
+class Overall(_Frozen):
+    """A measure of all test rows together."""
+
+    measure: str
+    value: FiniteFloat
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    method: str = ""
+
+
+class Fairness(_Frozen):
+    """All that is compared between the groups of a model."""
+
+    groups: tuple[GroupMetrics, ...] = ()
+    disparities: tuple[Disparity, ...] = ()
+    overall: tuple[Overall, ...] = ()
+
+    @property
+    def clear(self) -> tuple[Disparity, ...]:
+        """The disparities that are not put down to chance, the surest first."""
+        return tuple(sorted((one for one in self.disparities if one.clear), key=lambda one: one.p_adjusted or 0.0))
