@@ -46,6 +46,7 @@ def test_names_of_what_people_see_in_dagster() -> None:
         "target_is_complete",
         "enough_rows",
         "groups_fare_alike",
+        "target_is_not_given_away",
         "beats_baseline",
         "groups_treated_alike",
         "shap_values_add_up",

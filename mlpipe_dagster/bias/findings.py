@@ -5,7 +5,7 @@ p-value is below 0.05, and large when it passes `LARGE`.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -91,8 +91,12 @@ def find(
     for feature in features:
         found += [*_small_groups(feature, row_count), *_missing_groups(feature, row_count)]
     found += [*_quality(quality, row_count, about.target), *_rare_classes(overall, about)]
-    ordered = sorted(found, key=lambda finding: _SEVERITY[finding.severity])
-    return Worded(tuple(ordered), _verdict(judged))
+    return Worded(ordered(found), _verdict(judged))
+
+
+def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Most serious first; of the same weight in the order given."""
+    return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 
 
 def contrast(feature: FeatureBias, task: TaskKind) -> Contrast:

@@ -11,6 +11,8 @@ from pathlib import Path
 from mlpipe_dagster.bias import findings, groups, intervals
 from mlpipe_dagster.bias.groups import Labels, Table
 from mlpipe_dagster.bias.labels import group_label
+from mlpipe_dagster.bias.leakage import droppable
+from mlpipe_dagster.bias.look import look_for_signals
 from mlpipe_dagster.bias.measures import Pair, Side, joined, measures_for
 from mlpipe_dagster.bias.report import (
     SUPPRESSED_BELOW,
@@ -25,6 +27,8 @@ from mlpipe_dagster.bias.report import (
     Versus,
 )
 from mlpipe_dagster.bias.sensitive import SensitiveColumn, recognise
+from mlpipe_dagster.bias.signal_findings import findings_of, leak_sentence
+from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.bias.target import (
     choose_positive,
     did_you_mean,
@@ -89,9 +93,23 @@ def measure_bias(
         read = _read_target(table, target, task, positive)
         chosen, problems = _choose_columns(profile, table, target, sensitive)
         features = _corrected([_measure_feature(table, read, column) for column in chosen])
+        signals = look_for_signals(table, profile, target, task, chosen)
         row_count = table.row_count
     notes = (*profile.notes, read.note if chosen else "", *problems)
-    return _report(read, features, _quality(profile, read.missing), row_count, problems, notes)
+    report = _report(read, features, _quality(profile, read.missing), row_count, problems, notes)
+    return _with_signals(report, signals)
+
+
+def _with_signals(report: BiasReport, signals: Signals) -> BiasReport:
+    """The report with what single columns give away, and the findings that follow from it."""
+    everything = (*report.findings, *findings_of(signals, report.target))
+    verdict = f"{report.verdict} {leak_sentence(droppable(signals.leaks), report.target)}".rstrip()
+    found = {
+        "signals": signals,
+        "findings": findings.ordered(everything),
+        "verdict": verdict,
+    }
+    return report.model_copy(update=found)
 
 
 def _report(

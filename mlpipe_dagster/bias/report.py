@@ -8,10 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
+from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.vocabulary import TaskKind
 
 Severity = Literal["info", "notice", "warning"]
 Versus = Literal["reference", "rest"]
+FindingKind = Literal["difference", "leak", "proxy", "quality"]
 
 SUPPRESSED_BELOW = 5
 """Groups with fewer rows are named, and none of their figures is shown."""
@@ -113,7 +115,12 @@ class Finding(_Frozen):
     severity: Severity
     headline: str
     detail: str
+    meaning: str = ""
+    """What it may mean."""
+    limits: str = ""
+    """What it cannot mean."""
     advice: str = ""
+    kind: FindingKind = "difference"
     column: str | None = None
 
 
@@ -144,6 +151,8 @@ class BiasReport(_Frozen):
     verdict: str
     notes: tuple[str, ...] = ()
     quality: Quality
+    signals: Signals | None = None
+    """What single columns give away; None in reports that were made before it was looked for."""
 
     def feature(self, column: str) -> FeatureBias:
         """The part about that column; KeyError where there is none."""

@@ -7,12 +7,11 @@ Reads a `Profile` only, so that the agentic core can use it without loading a ta
 from dataclasses import dataclass
 
 from mlpipe_dagster.bias.sensitive_kinds import SENSITIVE_KINDS, SensitiveKind
-from mlpipe_dagster.bias.words import plain_words
+from mlpipe_dagster.bias.words import phrases_in, plain_words
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 
 UNSUITABLE_KINDS = frozenset({"identifier", "constant", "empty"})
 _MOST = 0.8
-_LONGEST_PHRASE = 4
 _BINARY = 2
 
 
@@ -41,7 +40,7 @@ def find_sensitive(profile: Profile) -> tuple[SensitiveColumn, ...]:
 
 def recognise(column: ColumnProfile) -> SensitiveColumn | None:
     """What kind of sensitive column it is, whether or not its groups can be compared; None for any other column."""
-    phrases = _phrases(plain_words(column.name))
+    phrases = phrases_in(plain_words(column.name))
     kinds = [kind for kind in SENSITIVE_KINDS if not phrases & kind.unless and _in_range(column, kind)]
     for kind in kinds:
         if _name_says(phrases, kind, column):
@@ -52,16 +51,6 @@ def recognise(column: ColumnProfile) -> SensitiveColumn | None:
             why = f"its values point to {kind.kind}: {shown}"
             return SensitiveColumn(column.name, kind.kind, why, guessed=not _values_say(column, kind))
     return None
-
-
-def _phrases(words: list[str]) -> frozenset[str]:
-    """Every run of up to four neighbouring words, and the whole name without its separators."""
-    runs = {
-        " ".join(words[start : start + length])
-        for length in range(1, _LONGEST_PHRASE + 1)
-        for start in range(len(words) - length + 1)
-    }
-    return frozenset(runs | {"".join(words)})
 
 
 def _name_says(phrases: frozenset[str], kind: SensitiveKind, column: ColumnProfile) -> bool:

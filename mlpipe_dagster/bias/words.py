@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_LONGEST_PHRASE = 4
 
 
 def plain_words(text: str) -> list[str]:
@@ -21,3 +22,13 @@ def phrases_of(listed: str) -> frozenset[str]:
     """A comma-separated list as phrases in plain words, each also as one word: `civil status`, `civilstatus`."""
     spelled = [plain_words(phrase) for phrase in listed.split(",")]
     return frozenset(separator.join(words) for words in spelled for separator in (" ", ""))
+
+
+def phrases_in(words: list[str]) -> frozenset[str]:
+    """Every run of up to four neighbouring words, and all of them without separators."""
+    runs = {
+        " ".join(words[start : start + length])
+        for length in range(1, _LONGEST_PHRASE + 1)
+        for start in range(len(words) - length + 1)
+    }
+    return frozenset(runs | {"".join(words)})

@@ -13,7 +13,9 @@ CHECKS: dict[str, dict[str, str]] = {
     },
     "bias_report": {
         "groups_fare_alike": "No group of people clearly fares differently. Where one does, open the report: "
-        "whether that is unfair is for people to judge."
+        "whether that is unfair is for people to judge.",
+        "target_is_not_given_away": "No column all but says the target by itself. Where one does, a model may rest on "
+        "what is known only afterwards: leave the column out, or make sure that it is known in time.",
     },
     "model": {
         "beats_baseline": "On rows it has never seen, the model is better than simple methods (the same answer for "

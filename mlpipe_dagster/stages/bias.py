@@ -1,7 +1,9 @@
 """Stage `bias`: what the table says about groups of people, measured against the target."""
 
+from collections.abc import Sequence
+
 from mlpipe_dagster.bias.measure import measure_bias
-from mlpipe_dagster.bias.report import BiasReport, FeatureBias
+from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Finding, FindingKind
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
@@ -49,16 +51,19 @@ def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOut
         },
         links={"bias report": links.bias_view_link(settings, version.user_id, version.dataset_id)},
         checks=(
-            Check(
-                "groups_fare_alike",
-                not warnings,
-                "; ".join(finding.headline for finding in warnings[:5]) or report.verdict,
-            ),
+            _check("groups_fare_alike", warnings, "difference", report.verdict),
+            _check("target_is_not_given_away", warnings, "leak", "No single column gives the target away."),
         ),
         row_count=report.row_count,
         table=tuple(row for feature in report.features for row in _groups(report, feature))[:GROUPS_SHOWN],
         table_name="groups",
     )
+
+
+def _check(name: str, warnings: Sequence[Finding], kind: FindingKind, otherwise: str) -> Check:
+    """Passed where no warning is of that kind."""
+    found = [finding.headline for finding in warnings if finding.kind == kind]
+    return Check(name, not found, "; ".join(found[:5]) or otherwise)
 
 
 def _groups(report: BiasReport, feature: FeatureBias) -> list[dict[str, str | float | int]]:
