@@ -9,7 +9,7 @@
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
 #   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
-#   make docs           docs/configuration.md from the settings, docs/asyncapi.json from the contracts
+#   make docs           docs/configuration.md, docs/asyncapi.json and the pages about bias from what they describe
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
 
@@ -92,6 +92,7 @@ bench-growth: .venv/.development
 docs: .venv/.runtime
 	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md
 	$(BIN)/python -m mlpipe_dagster.asyncapi > docs/asyncapi.json
+	$(BIN)/python -m mlpipe_dagster.bias.pages docs
 
 lock:
 	uv pip compile setup.py --universal --python-version 3.11 --generate-hashes --no-header --quiet \

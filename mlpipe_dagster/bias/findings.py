@@ -82,10 +82,15 @@ def find(
     row_count: int,
     about: About,
     problems: Sequence[str],
+    further: Sequence[Finding] = (),
 ) -> Worded:
-    """All findings, most serious first, and the verdict; `problems` are sentences about columns not measured."""
+    """All findings, most serious first, and the verdict; `problems` are sentences about columns not measured.
+
+    `further` are findings made elsewhere.
+    """
     judged = [(feature, contrast(feature, about.task)) for feature in features]
-    found = [_difference(feature, contrasted, about) for feature, contrasted in judged]
+    found = [difference(feature, contrasted, about) for feature, contrasted in judged]
+    found += further
     found += [Finding(severity="notice", headline="A column was not measured", detail=text) for text in problems]
     found += [] if features else [_NOTHING_SENSITIVE]
     for feature in features:
@@ -140,7 +145,8 @@ def _judge(feature: FeatureBias, measure: Measure, p_adjusted: float, task: Task
     return "small" if clear else "none"
 
 
-def _difference(feature: FeatureBias, contrasted: Contrast, about: About) -> Finding:
+def difference(feature: FeatureBias, contrasted: Contrast, about: About) -> Finding:
+    """The finding about the most telling comparison of a feature, or that there is nothing to compare."""
     if contrasted.measure is None or feature.reference is None:
         return _not_compared(feature)
     severity, sentence, advice = _WORDS[contrasted.judgement]

@@ -1,7 +1,6 @@
-"""Counting: the rows of every group by outcome, out of a Parquet file with DuckDB.
+"""Groups and classes: how the values of a column of a Parquet file become a few names, or a number a few cells.
 
-Here are the SQL expressions that turn values into groups and classes, and the small arrays they yield. What the counts
-mean is decided in `measures.py`; nothing here loads rows into memory.
+Here are the SQL expressions that do so in DuckDB; `counts.py` counts what they yield.
 """
 
 from collections.abc import Sequence
@@ -13,14 +12,19 @@ import duckdb
 import numpy as np
 
 from mlpipe_dagster.bias.bands import choose_banding
-from mlpipe_dagster.bias.intervals import IntArray, Moments
+from mlpipe_dagster.bias.intervals import FloatArray
 from mlpipe_dagster.bias.sensitive_kinds import POSTCODE
 from mlpipe_dagster.tables.duck import literal, quote
 
 LARGEST = 20
+"""Values of a column that are kept apart, the most frequent ones."""
 _LONGEST_AREA = 5
 MOST_CELLS = 1000
 """A numeric target with more distinct values is cut at this many quantiles where distributions are compared."""
+_SORTED_ROWS = 1_000_000
+"""The quantiles are those of about so many rows."""
+_HUGE = 1e150
+"""Numbers whose squares overflow are taken as missing."""
 _UNBANDED_NUMBERS = 10
 _FLOATING = ("FLOAT", "DOUBLE", "DECIMAL")
 _WHOLE = (
@@ -50,6 +54,15 @@ class Table:
     def rows(self, select: str, after: str = "", parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of `SELECT {select} FROM the file {after}`."""
         return self.connection.execute(f"SELECT {select} FROM {self.source} {after}", list(parameters)).fetchall()
+
+    def thinned(self, most: int) -> str:
+        """SQL of a source with about `most` of the rows, the same ones each time, or all where there are fewer."""
+        step = 1 + self.row_count // most
+        taken = any(name.casefold() == "file_row_number" for name in self.types)  # DuckDB's name for what is used here
+        if step == 1 or taken:
+            return self.source
+        numbered = self.source.removesuffix(")") + ", file_row_number = true)"
+        return f"(SELECT * FROM {numbered} WHERE hash(file_row_number) % {step} = 0)"
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ def number_of(table: Table, column: str) -> str | None:
     if _is_of(table, column, _DATES):
         return f"CAST(year({name}) AS DOUBLE)"
     if _is_of(table, column, (*_FLOATING, *_WHOLE)):
-        return f"CASE WHEN isfinite(CAST({name} AS DOUBLE)) THEN CAST({name} AS DOUBLE) END"
+        return f"CASE WHEN abs(CAST({name} AS DOUBLE)) < {_HUGE} THEN CAST({name} AS DOUBLE) END"
     return None
 
 
@@ -145,70 +158,40 @@ _NAMES_OF_OTHERS = ("all others", *(f"all others ({number})" for number in range
 
 
 def _bands(table: Table, number: str, kind: str) -> Labels | None:
-    distinct, lowest, highest, quartiles, whole = table.rows(
-        f"count(DISTINCT {number}), min({number}), max({number}), quantile_disc({number}, [0.25, 0.5, 0.75]), "
+    if (
+        len(table.rows(f"DISTINCT {number}", f"WHERE ({number}) IS NOT NULL LIMIT {_UNBANDED_NUMBERS + 1}"))
+        <= _UNBANDED_NUMBERS
+    ):
+        return None
+    lowest, highest, quartiles, whole = table.rows(
+        f"min({number}), max({number}), quantile_disc({number}, [0.25, 0.5, 0.75]), "
         f"bool_and({number} = trunc({number}))"
     )[0]
-    if distinct <= _UNBANDED_NUMBERS:
-        return None
     banding = choose_banding(kind, lowest, highest, quartiles, whole=whole)
     cases = "".join(f" WHEN {number} < {edge!r} THEN {index}" for index, edge in enumerate(banding.edges))
     position = f"CASE WHEN ({number}) IS NULL THEN NULL{cases} ELSE {len(banding.edges)} END"
     return Labels(position, (), banding.names, banding.note)
 
 
-def count_labels(table: Table, labels: Labels) -> IntArray:
-    """Rows of each name; what is left of all rows has no value."""
-    counts = np.zeros(len(labels.names), dtype=np.int64)
-    for position, rows in table.rows(f"{labels.position}, count(*)", "GROUP BY 1", labels.parameters):
-        if position is not None:
-            counts[position] = rows
-    return counts
+@dataclass(frozen=True)
+class Cells:
+    """How a number is cut into cells: their upper edges, where the rows of each stand, and whether that is exact."""
+
+    edges: FloatArray
+    points: FloatArray
+    exact: bool
+    """Each cell is one value; else they are about 1,000 quantiles, and their points the means of the values."""
 
 
-def count_cross(table: Table, groups: Labels, classes: Labels) -> IntArray:
-    """Rows by group and class, (groups, classes); rows without a value in either are left out."""
-    counts = np.zeros((len(groups.names), len(classes.names)), dtype=np.int64)
-    select = f"{groups.position}, {classes.position}, count(*)"
-    for group, outcome, rows in table.rows(select, "GROUP BY 1, 2", (*groups.parameters, *classes.parameters)):
-        if group is not None and outcome is not None:
-            counts[group, outcome] = rows
-    return counts
-
-
-def choose_edges(table: Table, number: str) -> tuple[list[float], bool]:
-    """Upper edges of cells of a number, and whether each cell is one exact value: else they are 1,000 quantiles."""
-    edges = [value for (value,) in table.rows(f"DISTINCT {number}", f"ORDER BY 1 NULLS LAST LIMIT {MOST_CELLS + 2}")]
-    exact = [value for value in edges if value is not None]
-    if len(exact) <= MOST_CELLS:
-        return exact, True
-    steps = [step / MOST_CELLS for step in range(1, MOST_CELLS + 1)]
-    return sorted(set(table.rows(f"quantile_disc({number}, {steps})")[0][0])), False
-
-
-def count_cells(table: Table, groups: Labels, number: str, edges: Sequence[float]) -> IntArray:
-    """Rows by group and cell of a number, (groups, cells)."""
-    counts = np.zeros((len(groups.names), len(edges)), dtype=np.int64)
-    cells = {edge: index for index, edge in enumerate(edges)}
-    select = f"{groups.position}, histogram({number}, ?)"
-    for group, histogram in table.rows(select, "GROUP BY 1", (*groups.parameters, list(edges))):
-        for edge, rows in (histogram or {}).items() if group is not None else ():
-            if rows:
-                counts[group, cells[edge]] += rows
-    return counts
-
-
-def moments_by(table: Table, groups: Labels, number: str) -> list[Moments | None]:
-    """Count, mean and deviation of a number in each group; None where a group has no value."""
-    found: list[Moments | None] = [None] * len(groups.names)
-    select = f"{groups.position}, count({number}), avg({number}), stddev_samp({number})"
-    for group, count, mean, deviation in table.rows(select, "GROUP BY 1", groups.parameters):
-        if group is not None and count:
-            found[group] = Moments(count, mean, deviation or 0.0)
-    return found
-
-
-def moments_of(table: Table, number: str) -> Moments | None:
-    """Count, mean and deviation of a number in all rows; None where there is no value."""
-    count, mean, deviation = table.rows(f"count({number}), avg({number}), stddev_samp({number})")[0]
-    return Moments(count, mean, deviation or 0.0) if count else None
+def choose_cells(table: Table, number: str) -> Cells:
+    """The cells of a number: its values, or quantiles where there are more than 1,000; none where it has no value."""
+    known = f"WHERE ({number}) IS NOT NULL"
+    values = sorted(value for (value,) in table.rows(f"DISTINCT {number}", f"{known} LIMIT {MOST_CELLS + 1}"))
+    if len(values) <= MOST_CELLS:
+        return Cells(np.array(values), np.array(values), True)
+    sampled = f"SELECT {number} AS x FROM {table.thinned(_SORTED_ROWS)} {known}"
+    seen = table.connection.execute(sampled).fetchnumpy()["x"]
+    ordered = np.sort(np.append(seen, table.rows(f"max({number})")[0][0]))
+    starts = np.searchsorted(ordered, np.unique(ordered[np.arange(MOST_CELLS) * len(ordered) // MOST_CELLS]))
+    ends = np.append(starts[1:], len(ordered))
+    return Cells(ordered[ends - 1], np.add.reduceat(ordered, starts) / (ends - starts), False)

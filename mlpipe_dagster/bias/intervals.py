@@ -32,8 +32,10 @@ class Moments:
 
 
 def combined(parts: Sequence[Moments]) -> Moments:
-    """The moments of several groups taken together; one part or more."""
+    """The moments of several groups taken together; one part or more. Equal values stay without deviation."""
     count = sum(part.count for part in parts)
+    if len({(part.mean, part.deviation) for part in parts}) == 1 and not parts[0].deviation:
+        return Moments(count, parts[0].mean, 0.0)
     mean = sum(part.count * part.mean for part in parts) / count
     within = sum((part.count - 1) * part.deviation**2 for part in parts)
     between = sum(part.count * (part.mean - mean) ** 2 for part in parts)
@@ -67,6 +69,16 @@ def katz(successes_a: int, trials_a: int, successes_d: int, trials_d: int) -> In
     ratio = (successes_d / trials_d) / (successes_a / trials_a)
     spread = math.sqrt(1 / successes_a - 1 / trials_a + 1 / successes_d - 1 / trials_d)
     return ratio * math.exp(-_Z * spread), ratio * math.exp(_Z * spread)
+
+
+def mover(weights: FloatArray, estimates: FloatArray, lows: FloatArray, highs: FloatArray) -> Interval:
+    """Interval of a weighted mean of independent estimates with intervals of their own; the weights are positive.
+
+    The method of variance estimates recovery (Zou and Donner 2008, Statistics in Medicine 27:1693).
+    """
+    centre = float(weights @ estimates)
+    down, up = weights * (estimates - lows), weights * (highs - estimates)
+    return centre - math.sqrt(down @ down), centre + math.sqrt(up @ up)
 
 
 def student(values: Moments) -> Interval | None:

@@ -1,31 +1,33 @@
 """`look_for_signals`: a table, its target and its sensitive columns in, `Signals` out.
 
-One sample is read, then proxies, leaks and conflicting rows are looked for in it.
+Proxies, leaks and conflicting rows are looked for in a sample that has been read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlpipe_dagster.bias import leakage
-from mlpipe_dagster.bias.groups import Table, label_groups, label_values
+from mlpipe_dagster.bias.groups import Labels, Table
 from mlpipe_dagster.bias.labels import group_label
 from mlpipe_dagster.bias.proxies import TOGETHER_ROWS, Subject, find_proxies
-from mlpipe_dagster.bias.sample import read_sample
+from mlpipe_dagster.bias.sample import Sample
 from mlpipe_dagster.bias.sensitive import SensitiveColumn
 from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.reports.wording import list_text
 from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import TaskKind
 
 _MOST_NAMED = 10
 
 
 def look_for_signals(
-    table: Table, profile: Profile, target: str, task: TaskKind, sensitive: Sequence[SensitiveColumn]
+    table: Table,
+    profile: Profile,
+    sample: Sample,
+    target: str,
+    classes: Labels | None,
+    sensitive: Sequence[SensitiveColumn],
+    labels: Mapping[str, Labels],
 ) -> Signals:
-    """What columns give away of the sensitive ones and of the target."""
-    classes = None if task is TaskKind.REGRESSION else label_values(table, target)
-    labels = {one.column: label_groups(table, one.column, one.kind) for one in sensitive}
-    sample = read_sample(table, profile, target, classes, labels)
+    """What columns give away of the sensitive ones and of the target; `classes` is None where that is a number."""
     subjects = [
         Subject(one.column, [group_label(one.column, one.kind, name) for name in labels[one.column].names])
         for one in sensitive

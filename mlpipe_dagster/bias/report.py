@@ -12,9 +12,13 @@ from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.vocabulary import TaskKind
 
 Severity = Literal["info", "notice", "warning"]
-Versus = Literal["reference", "rest"]
+Versus = Literal["reference", "rest", "expected"]
+"""What a group is compared with: the reference group, everyone else, or its expected share of the rows."""
 FindingKind = Literal["difference", "leak", "proxy", "quality"]
 
+SCHEMA_VERSION = "1.1"
+"""Of `BiasReport` as JSON: the first number changes where a reader of the older form would fail. docs/bias-report.md
+says what changed, docs/bias-report.schema.json is the JSON Schema."""
 SUPPRESSED_BELOW = 5
 """Groups with fewer rows are named, and none of their figures is shown."""
 TOO_FEW_BELOW = 30
@@ -38,7 +42,7 @@ class Outcome(_Frozen):
 
 
 class Group(_Frozen):
-    """Rows that share a value of a sensitive column."""
+    """Rows that share a value of a sensitive column, or of each column of an intersection."""
 
     name: str
     label: str
@@ -49,6 +53,11 @@ class Group(_Frozen):
     """Of the rows whose group is known."""
     missing: int | None
     """Rows of the group whose target is missing."""
+    missing_cells: FiniteFloat | None = None
+    """Mean share of missing cells in its rows, the target and the sensitive columns apart; None where too small to
+    show, or where the table has no other columns."""
+    parts: tuple[str, ...] = ()
+    """Of an intersection: the group's name in each of its columns, in the order of `FeatureBias.columns`."""
     outcomes: tuple[Outcome, ...] = ()
     """Binary: the positive class; multiclass: each class; regression: the mean. Empty where too small to show."""
     too_few: bool = False
@@ -80,15 +89,76 @@ class OutcomeTest(_Frozen):
     method: str
     p_value: FiniteFloat
     p_adjusted: FiniteFloat
-    """Holm's correction over all tests of the report with the same `versus`."""
+    """Holm's correction over all tests of the report with the same `versus`, those of intersections apart."""
+
+
+class Representation(_Frozen):
+    """How the groups' shares of the rows compare with a reference distribution; the differences themselves are
+    measures of the name `representation`, against `expected`."""
+
+    against: Literal["equal shares", "given shares"]
+    expected: dict[str, FiniteFloat]
+    """The expected share of each group; they add up to one."""
+    distance: FiniteFloat
+    """Total variation distance of the shares and the expected ones, from 0 to 1."""
+    method: str
+    p_value: FiniteFloat
+    """Of a test that the rows were drawn with the expected shares."""
+    p_adjusted: FiniteFloat
+    """Holm's correction over the features of the report, those of intersections apart."""
+
+
+class GapShare(_Frozen):
+    """How often one column is missing in one group."""
+
+    group: str
+    missing: int
+    share: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+    """Wilson's interval of the share."""
+
+
+class Gaps(_Frozen):
+    """The column that is missing most unequally between the groups of a feature."""
+
+    column: str
+    groups: tuple[GapShare, ...]
+    """Groups with 30 rows or more, in the order of the feature."""
+    method: str
+    p_value: FiniteFloat
+    p_adjusted: FiniteFloat
+    """Bonferroni's correction over the columns it was chosen from."""
+    chosen_from: int
+    """Columns with missing cells."""
+
+    @property
+    def spread(self) -> float:
+        """The largest share minus the smallest."""
+        shares = [group.share for group in self.groups]
+        return max(shares) - min(shares)
+
+
+class Conditioning(_Frozen):
+    """The column within whose values groups are compared for CDDL."""
+
+    column: str
+    proposed: bool
+    """Whether it was proposed here rather than named by a person."""
+    why: str
+    values: tuple[str, ...]
+    """Its values, or bands, as they were told apart; rows without a value are a part of their own."""
 
 
 class FeatureBias(_Frozen):
-    """All that was measured for one sensitive column."""
+    """All that was measured for one sensitive column, or for an intersection of two or three."""
 
     column: str
+    """The column's name; of an intersection all of them: `sex` and `race` joined by a multiplication sign."""
+    columns: tuple[str, ...] = ()
+    """Of an intersection, its columns; empty for a single column."""
     kind: str
-    """`sex`, `age`, …, or `named` where a person named it and its kind is not known."""
+    """`sex`, `age`, …, `named` where a person named it and its kind is not known, or `intersection`."""
     why: str
     groups: tuple[Group, ...]
     reference: str | None
@@ -100,6 +170,10 @@ class FeatureBias(_Frozen):
     """How values became groups, where that is not one group for each value."""
     measures: tuple[Measure, ...] = ()
     tests: tuple[OutcomeTest, ...] = ()
+    representation: Representation | None = None
+    """None where there is one group, or none."""
+    gaps: Gaps | None = None
+    """None where no column but the target has missing cells, for an intersection, or where groups are too small."""
 
     def group(self, name: str) -> Group:
         """The group of that name; KeyError where there is none."""
@@ -136,7 +210,7 @@ class Quality(_Frozen):
 class BiasReport(_Frozen):
     """Bias of a table before anything is trained on it."""
 
-    schema_version: str = "1.0"
+    schema_version: str = SCHEMA_VERSION
     row_count: int
     target: str
     task: TaskKind
@@ -146,6 +220,11 @@ class BiasReport(_Frozen):
     overall: tuple[Outcome, ...]
     """The outcome in all rows with a known target: each class, most frequent first, or the mean."""
     features: tuple[FeatureBias, ...]
+    """One for each sensitive column."""
+    intersections: tuple[FeatureBias, ...] = ()
+    """One for each two and each three of them (see `cross.py`), with the same measures."""
+    conditioning: Conditioning | None = None
+    """None where the target is a number, or where no column was named and none suggests itself."""
     findings: tuple[Finding, ...]
     """Most serious first."""
     verdict: str

@@ -178,7 +178,15 @@ def test_published_tables(
     assert model.test_score.value > least
     assert model.test_score.low < model.test_score.value < model.test_score.high
     ledger = {entry.what: entry for entry in model.budget}
-    assert list(ledger) == ["preparation", "baselines", "best so far", "search", "last fit", "evaluation", "group metrics"]
+    assert list(ledger) == [
+        "preparation",
+        "baselines",
+        "best so far",
+        "search",
+        "last fit",
+        "evaluation",
+        "group metrics",
+    ]
     assert ledger["search"].note.startswith(("stopped by the clock", "stopped early"))
     assert sum(entry.seconds for entry in model.budget) < 2 * budget
     finished = [trial.loss for trial in model.leaderboard if not trial.note.startswith("abandoned")]

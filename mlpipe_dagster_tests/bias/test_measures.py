@@ -11,7 +11,8 @@ from scipy.spatial.distance import jensenshannon
 
 from mlpipe_dagster.bias import intervals
 from mlpipe_dagster.bias.intervals import Moments
-from mlpipe_dagster.bias.measures import MEASURES, Estimate, Pair, Side, joined, measures_for
+from mlpipe_dagster.bias.measures import MEASURES, measures_for
+from mlpipe_dagster.bias.pairs import Estimate, Pair, Side, joined
 from mlpipe_dagster.vocabulary import TaskKind
 
 
@@ -64,6 +65,12 @@ def test_binary_measures_by_hand() -> None:
         "CI": pytest.approx(1 / 3),  # (100 - 50) / 150
         "DPL": pytest.approx(0.2),  # .6 - .4
         "DI": pytest.approx(2 / 3),  # .4 / .6
+        # 30 of 70 without, 20 of 80 with the outcome are d's; no conditioning column
+        "DD": pytest.approx(3 / 7 - 1 / 4),
+        "CDDL": None,
+        "L2": pytest.approx(math.sqrt(0.08)),  # two differences of .2
+        "label missingness": 0.0,
+        "missingness": None,
         "KL": pytest.approx(0.0810930216),  # .6 ln(.6/.4) + .4 ln(.4/.6) = .2 ln 1.5
         "JS": pytest.approx(0.0201355135),  # .6 ln 1.2 + .4 ln .8, the same from both sides
         "TVD": pytest.approx(0.2),
