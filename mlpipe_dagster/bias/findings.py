@@ -90,13 +90,12 @@ def find(
     """
     judged = [(feature, contrast(feature, about.task)) for feature in features]
     found = [difference(feature, contrasted, about) for feature, contrasted in judged]
-    found += further
     found += [Finding(severity="notice", headline="A column was not measured", detail=text) for text in problems]
     found += [] if features else [_NOTHING_SENSITIVE]
     for feature in features:
         found += [*_small_groups(feature, row_count), *_missing_groups(feature, row_count)]
     found += [*_quality(quality, row_count, about.target), *_rare_classes(overall, about)]
-    return Worded(ordered(found), _verdict(judged))
+    return Worded(ordered((*found, *further)), _verdict(judged))
 
 
 def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
