@@ -10,6 +10,8 @@
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
 #   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
 #   make docs           docs/configuration.md, docs/asyncapi.json and the pages about bias from what they describe
+#   make autosklearn    auto-sklearn, in an interpreter of its own (needs Python 3.9 or 3.10)
+#   make docs           docs/configuration.md from the settings, docs/asyncapi.json from the contracts
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
 
@@ -88,6 +90,10 @@ bench-ingest: .venv/.development
 
 bench-growth: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.growth $(ARGS)
+
+.PHONY: autosklearn
+autosklearn: .venv/.runtime
+	$(BIN)/mlpipe engines install autosklearn
 
 docs: .venv/.runtime
 	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md

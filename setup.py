@@ -71,6 +71,7 @@ setup(
             "**/*.md",
             "**/*.svg",
             "**/*.yaml",
+            "automl/engines/recipes/*.txt",
             "py.typed",
         ]
     },

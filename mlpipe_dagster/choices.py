@@ -9,6 +9,15 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from mlpipe_dagster.automl.engines.known import (
+    AUTO,
+    PORTFOLIO,
+    KnownEngine,
+    ShortBudget,
+    enough_seconds,
+    known_engine,
+    parse_engine,
+)
 from mlpipe_dagster.automl.infer import infer_target, infer_task
 from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.errors import TargetError, TaskError, UserError
@@ -39,6 +48,9 @@ class Wishes(BaseModel):
     target_column_name: str | None = None
     task_type: str | None = None
     time_budget: str | None = None
+    engine: str | None = None
+    short_budget: ShortBudget | None = None
+    """What becomes of a time budget below the engine's least."""
     xai_level: Level | None = None
     sensitive_features: tuple[str, ...] | None = None
     mode: Mode | None = None
@@ -58,6 +70,11 @@ class Wishes(BaseModel):
         if text is not None:
             parse_task(text)
         return text
+
+    @field_validator("engine")
+    @classmethod
+    def _known_engine(cls, text: str | None) -> str | None:
+        return text if text is None else parse_engine(text)
 
     @field_validator("question_timeout", "question_reminder")
     @classmethod
@@ -84,6 +101,8 @@ class Wishes(BaseModel):
             target_column_name=settings.default_target or None,
             task_type=settings.default_task_type or None,
             time_budget=settings.default_time_budget,
+            engine=settings.default_engine,
+            short_budget=settings.short_budget,
             xai_level=settings.default_xai_level,
             sensitive_features=sensitive or None,
             mode=settings.default_mode,
@@ -116,6 +135,7 @@ class Choices(BaseModel):
     time_budget: str
     """As it is published: the person's own words."""
     time_budget_seconds: float
+    engine: str = PORTFOLIO
     level: Level
     reasons: tuple[str, ...]
     """One plain sentence for each choice."""
@@ -133,23 +153,36 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     column = existing_column(profile, target)
     task, task_reason = choose_task(wishes, defaults, column, profile.row_count)
     sensitive, sensitive_reason = _choose_sensitive(profile, wishes, defaults, target)
-    budget = wishes.time_budget or defaults.time_budget or "60"
+    engine = known_engine(wishes.engine or defaults.engine or AUTO)
+    budget, seconds, budget_reason = _choose_budget(wishes, defaults, engine, budget_unit)
     level = wishes.xai_level or defaults.xai_level or Level.BEGINNER
     return Choices(
         target=target,
         task=task,
         sensitive=sensitive,
         time_budget=budget,
-        time_budget_seconds=parse_time_budget(budget, budget_unit),
+        time_budget_seconds=seconds,
+        engine=engine.name,
         level=level,
         reasons=(
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
             f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
-            f"Time budget: {budget} ({'as you asked' if wishes.time_budget else 'the default'}).",
+            f"Time budget: {budget} ({budget_reason}).",
+            f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
             f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
         ),
     )
+
+
+def _choose_budget(wishes: Wishes, defaults: Wishes, engine: KnownEngine, unit: str) -> tuple[str, float, str]:
+    """The budget in words and seconds, and why; raises BudgetError where the engine needs more."""
+    budget = wishes.time_budget or defaults.time_budget or "60"
+    asked = parse_time_budget(budget, unit)
+    seconds = enough_seconds(engine, asked, wishes.short_budget or defaults.short_budget or "refuse")
+    if seconds > asked:
+        return f"{seconds:g}s", seconds, f"the least that {engine.title} needs, in place of {budget}"
+    return budget, seconds, "as you asked" if wishes.time_budget else "the default"
 
 
 def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes:
@@ -173,6 +206,7 @@ def _as_wishes(choices: Choices) -> dict[str, Any]:
         "task_type": choices.task.value,
         "sensitive_features": choices.sensitive,
         "time_budget": choices.time_budget,
+        "engine": choices.engine,
         "xai_level": choices.level,
     }
 

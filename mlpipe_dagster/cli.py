@@ -26,6 +26,7 @@ MODULES = {
     "policy": "policy",
     "history": "audit",
     "audit": "audit",
+    "engines": "engines",
     "sql": "sql",
     "doctor": "doctor",
 }

@@ -6,6 +6,7 @@ MlpipeError
 │   ├── TargetError           the target column is absent, constant or empty
 │   ├── TaskError             the task type is not one that is understood or fits
 │   ├── BudgetError           the time budget is not a positive duration, or too small
+│   ├── EngineError           the engine is unknown, not installed, or found nothing
 │   ├── ModelError            the model cannot be trained, loaded or explained safely
 │   ├── UnknownThing          no such dataset, model, report, question
 │   └── Conflict              the thing exists already, was answered already, or is ambiguous
@@ -52,6 +53,12 @@ class BudgetError(UserError):
     """The time budget is not a positive duration, or too small to train in."""
 
     error_type = "bad_time_budget"
+
+
+class EngineError(UserError):
+    """The engine is unknown, not installed, cannot do what is asked, or found nothing."""
+
+    error_type = "bad_engine"
 
 
 class ModelError(UserError):

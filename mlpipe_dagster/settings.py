@@ -175,6 +175,14 @@ class Settings(BaseSettings):
     default_sensitive: str = Field(
         "", alias="MLPIPE_DEFAULT_SENSITIVE", description="Sensitive columns, comma-separated; empty: inferred"
     )
+    default_engine: Literal["auto", "portfolio", "autosklearn"] = Field(
+        "auto", alias="MLPIPE_DEFAULT_ENGINE", description="Engine of a training: auto, portfolio or autosklearn"
+    )
+    short_budget: Literal["refuse", "raise"] = Field(
+        "refuse",
+        alias="MLPIPE_SHORT_BUDGET",
+        description="What becomes of a time budget below an engine's least: refuse, or raise it to that",
+    )
     question_timeout: str = Field(
         "none",
         pattern=WAIT_PATTERN,
@@ -249,6 +257,11 @@ class Settings(BaseSettings):
         ge=0,
         alias="MLPIPE_TRAINING_MEMORY",
         description="Memory that one training may take; 0: 80 % of the machine's",
+    )
+    autosklearn_python: str = Field(
+        "",
+        alias="MLPIPE_AUTOSKLEARN_PYTHON",
+        description="Python that has auto-sklearn; empty: where `mlpipe engines install autosklearn` puts it",
     )
     threads: int = Field(2, alias="MLPIPE_THREADS", description="Threads of DuckDB, LightGBM and friends")
     duckdb_memory: str = Field("2GB", alias="MLPIPE_DUCKDB_MEMORY", description="Memory limit of one DuckDB connection")

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlpipe_dagster.api.parameters import OptionalText
+from mlpipe_dagster.automl.engines.known import SHORT_BUDGET, parse_engine
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import ID_PATTERN
@@ -26,6 +27,8 @@ class ChoiceFields:
     target_column_name: OptionalText = None
     task_type: OptionalText = None
     time_budget: OptionalText = None
+    engine: OptionalText = None
+    short_budget: OptionalText = None
     xai_level: OptionalText = None
     sensitive_features: OptionalText = None
     mode: OptionalText = None
@@ -70,6 +73,12 @@ def _task(text: str, _unit: str) -> str:
 def _budget(text: str, unit: str) -> str:
     parse_time_budget(text, unit)
     return text
+
+
+def _short_budget(text: str, _unit: str) -> str:
+    if text.lower() not in SHORT_BUDGET:
+        raise UserError(f"“{text}” is nothing that becomes of a short budget. Use one of: {', '.join(SHORT_BUDGET)}.")
+    return text.lower()
 
 
 def _level(text: str, _unit: str) -> str:
@@ -119,6 +128,8 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "target_column_name": lambda text, _unit: text,
     "task_type": _task,
     "time_budget": _budget,
+    "engine": lambda text, _unit: parse_engine(text),
+    "short_budget": _short_budget,
     "xai_level": _level,
     "sensitive_features": lambda text, _unit: list(split_list(text)),
     "mode": _mode,

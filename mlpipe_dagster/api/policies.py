@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.api.parameters import AnyCaseLevel, PlainText, TheWarehouse
+from mlpipe_dagster.automl.engines.known import ShortBudget
 from mlpipe_dagster.choices import AskedKind, Mode, Wishes
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import AfterTimeout, Level
@@ -28,6 +29,8 @@ class NewPolicy(BaseModel):
     task_type: Word | None = None
     sensitive_features: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
     time_budget: Word | None = None
+    engine: Word | None = None
+    short_budget: ShortBudget | None = None
     xai_level: AnyCaseLevel | None = None
     question_timeout: Word | None = None
     question_outcome: AfterTimeout | None = None
@@ -45,6 +48,8 @@ class Policy(BaseModel):
     task_type: str | None
     sensitive_features: list[str] | None
     time_budget: str | None
+    engine: str | None
+    short_budget: str | None
     xai_level: Level | None
     question_timeout: str | None
     question_outcome: str | None

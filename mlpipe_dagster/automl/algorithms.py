@@ -281,6 +281,8 @@ class Algorithm:
     space: Mapping[str, Setting]
     staged: bool = False
     """Can predict with fewer rounds than it was fitted with."""
+    fitted_again: bool = True
+    """Whether `fit` can be asked for a last fit on all training rows; an engine's model stays as it was validated."""
 
 
 CONSTANT = Algorithm("constant", "linear", _constant, {}, {})

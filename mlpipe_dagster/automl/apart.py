@@ -268,4 +268,4 @@ def _described(folder: Path, budget: Budget, notes: tuple[str, ...]) -> Trained:
             "so short a budget.",
         )
     model = replace(model, notes=(*notes, *model.notes), budget=(*model.budget, entry), budget_seconds=budget.seconds)
-    return Trained(model, (folder / artefacts.MODEL_FILE, *artefacts.describe(model, folder)))
+    return Trained(model, artefacts.describe(model, folder))

@@ -5,6 +5,7 @@ What the files mean to people is in the model card. Nothing from outside is unpi
 
 import hashlib
 import json
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.errors import ModelError
 
 MODEL_FILE = "model.skops"
+ENGINE_FILE = "engine_model.joblib"
+"""What an engine with an interpreter of its own made: never read by ours."""
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model_card.md"
 LEADERBOARD_FILE = "leaderboard.json"
@@ -28,6 +31,8 @@ TRUSTED_TYPES = frozenset(
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
+        "mlpipe_dagster.automl.engines.outside.OutsideClassifier",
+        "mlpipe_dagster.automl.engines.outside.OutsideRegressor",
         "mlpipe_dagster.automl.preparation.TypedColumns",
         "sklearn._loss.link.IdentityLink",
         "sklearn._loss.link.Interval",
@@ -52,15 +57,18 @@ def save(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
 
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model.estimator, folder / MODEL_FILE)
-    return (folder / MODEL_FILE, *describe(model, folder))
+    if engine_file := getattr(model.estimator[-1], "file", None):
+        shutil.copyfile(engine_file, folder / ENGINE_FILE)
+    return describe(model, folder)
 
 
 def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
-    """Write what is known of the model beside its saved estimator, in place of what stood there; the files written."""
+    """Write what is known of the model beside its saved estimator, in place of what stood there; all its files."""
     described = _MODELS.dump_python(model, mode="json", exclude={"estimator"})
     manifest = {
         "format": 1,
         "sha256": _sha256(folder / MODEL_FILE),
+        **({"engine_sha256": _sha256(folder / ENGINE_FILE)} if (folder / ENGINE_FILE).exists() else {}),
         "libraries": _libraries(),
         "model": described,
     }
@@ -72,7 +80,8 @@ def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return tuple(folder / name for name in texts)
+    own = [folder / name for name in (MODEL_FILE, ENGINE_FILE) if (folder / name).exists()]
+    return (*own, *(folder / name for name in texts))
 
 
 def load(folder: Path) -> TrainedModel:
@@ -84,13 +93,21 @@ def load(folder: Path) -> TrainedModel:
         A file is absent or does not read, the model was changed after it was saved, or it holds a type that is not
         trusted.
     """
-    path = folder / MODEL_FILE
     manifest = _read_manifest(folder)
+    model = _described(manifest, read_estimator(_untouched(folder, MODEL_FILE, manifest.get("sha256"))))
+    if "engine_sha256" in manifest:
+        model.estimator[-1].file = _untouched(folder, ENGINE_FILE, manifest["engine_sha256"])
+    return model
+
+
+def _untouched(folder: Path, name: str, sha256: object) -> Path:
+    """That file; raises ModelError where it is absent or not the one that was saved."""
+    path = folder / name
     if not path.is_file():
-        raise ModelError(f"There is no {MODEL_FILE} beside the manifest. Train the model again.")
-    if _sha256(path) != manifest.get("sha256"):
-        raise ModelError(f"{MODEL_FILE} is not the file that was saved: its SHA-256 differs. Train the model again.")
-    return _described(manifest, read_estimator(path))
+        raise ModelError(f"There is no {name} beside the manifest. Train the model again.")
+    if _sha256(path) != sha256:
+        raise ModelError(f"{name} is not the file that was saved: its SHA-256 differs. Train the model again.")
+    return path
 
 
 def description(folder: Path) -> TrainedModel:

@@ -149,13 +149,14 @@ def assemble(schema: FeatureSchema, encoders: ColumnTransformer, estimator: Esti
     return Pipeline([("columns", typed_columns(schema)), ("features", encoders), ("model", estimator)])
 
 
-def open_bench(source: Source, budget: float, seed: int, mitigation: Mitigation | None = None) -> Bench:
-    """A search sample and folds of a size that the budget (seconds) allows."""
+def open_bench(
+    source: Source, budget: float, seed: int, mitigation: Mitigation | None = None, folds: int | None = None
+) -> Bench:
+    """A search sample, and so many folds (1: a hold-out), else as many as the budget (seconds) allows."""
     target, schema = source.target, source.schema
     classes, columns = len(target.classes), _weight(schema)
     sample = source.draw(max(1000, int(CELLS_A_SECOND * budget / cells(1, columns, classes))), seed)
     total = cells(len(sample.labels), columns, classes)
-    count = next((folds for most, folds in FOLDS_BY_CELLS if total <= most * budget), 1)
+    count = folds or next((count for most, count in FOLDS_BY_CELLS if total <= most * budget), 1)
     inside = Target(np.arange(len(sample.labels)), sample.labels, target.classes, target.task, ())
-    folds = validation_folds(inside, inside.rows, count, seed)
-    return Bench(sample, folds, schema, classes, seed, mitigation)
+    return Bench(sample, validation_folds(inside, inside.rows, count, seed), schema, classes, seed, mitigation)

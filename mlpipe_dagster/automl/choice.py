@@ -85,7 +85,9 @@ class LastFit:
 
 
 def expected_refit_seconds(candidate: Candidate, bench: Bench, rows: int) -> float:
-    """Likely seconds to encode and fit `rows` rows, from what a fold took."""
+    """Likely seconds to encode and fit `rows` rows, from what a fold took; none where it is not fitted again."""
+    if not candidate.algorithm.fitted_again:
+        return 0.0
     a_row = (candidate.fit_seconds + bench.encode_seconds) / max(len(bench.folds[0][0]), 1)
     return SAFETY * a_row * rows
 
@@ -107,6 +109,9 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     likely = expected_refit_seconds(candidate, bench, every)
     most = every if likely <= seconds else int(every * max(seconds, 0.0) / likely)
     fold_rows = len(bench.folds[0][0])
+    if not algorithm.fitted_again:
+        note = f"The model is kept as {algorithm.name} made it, fitted on {fold_rows} of {every} training rows."
+        return validated_fit(candidate, bench, note)
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
         return validated_fit(candidate, bench, note)

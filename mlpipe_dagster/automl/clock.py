@@ -33,6 +33,10 @@ class Clock:
         """Seconds since the training began."""
         return self._now() - self._start
 
+    def second_of(self, moment: float) -> float:
+        """The second of the training at a moment of `time.monotonic`."""
+        return moment - self._start
+
     def left(self) -> float:
         """Seconds until the budget is used up; negative beyond it."""
         return self.budget - self.elapsed()

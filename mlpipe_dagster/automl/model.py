@@ -34,8 +34,8 @@ class Trial(_Frozen):
     number: int
     algorithm: str
     parameters: dict[str, ParameterValue]
-    score: float
-    """Validation accuracy (classification) or R² (regression): higher is better."""
+    score: float | None
+    """Validation accuracy (classification) or R² (regression): higher is better. None where an engine does not say."""
     loss: float
     """Validation log loss or RMSE: what the search minimises."""
     seconds: float
@@ -87,6 +87,8 @@ class TrainingSpec(_Frozen):
     drop: tuple[str, ...] = ()
     mitigation: Mitigation | None = None
     """What is done to the rows to fit on about bias in `sensitive`; never to rows that are validated or tested on."""
+    engine: str = "portfolio"
+    """A name of `engines/known.py`."""
     seed: int = 0
     threads: int = 2
 

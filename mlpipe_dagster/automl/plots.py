@@ -17,8 +17,8 @@ LOWEST_R2 = -0.25
 
 def score_plot(model: TrainedModel) -> str:
     """SVG of 480 x 270: a dot for each trial, the leading one as a line, baseline and test score across."""
-    trials = sorted(model.leaderboard, key=lambda trial: trial.finished_at)
-    scores = [max(trial.score, LOWEST_R2) for trial in trials]
+    trials = sorted((trial for trial in model.leaderboard if trial.score is not None), key=lambda one: one.finished_at)
+    scores = [max(_score(trial), LOWEST_R2) for trial in trials]
     low, high = _range([*scores, model.baseline_score.value, model.test_score.value])
     seconds = max((trial.finished_at for trial in trials), default=1.0) or 1.0
 
@@ -29,7 +29,7 @@ def score_plot(model: TrainedModel) -> str:
         place = (min(max(score, low), high) - low) / (high - low)
         return HEIGHT - BOTTOM - place * (HEIGHT - TOP - BOTTOM)
 
-    dots = "".join(_dot(x(trial.finished_at), y(trial.score), trial) for trial in trials)
+    dots = "".join(_dot(x(trial.finished_at), y(_score(trial)), trial) for trial in trials)
     best = " ".join(f"{x(second):.1f},{y(score):.1f}" for second, score in _best_so_far(trials))
     title = f"{model.metric_name[:1].upper()}{model.metric_name[1:]} of {len(trials)} trials in {seconds:.1f} s"
     parts = [
@@ -49,6 +49,11 @@ def score_plot(model: TrainedModel) -> str:
     )
 
 
+def _score(trial: Trial) -> float:
+    """Of a trial that has one: those that an engine tells of itself have none and are not drawn."""
+    return trial.score if trial.score is not None else LOWEST_R2
+
+
 def _range(values: Iterable[float]) -> tuple[float, float]:
     found = list(values)
     low, high = min(found), max(found)
@@ -65,7 +70,7 @@ def _best_so_far(trials: list[Trial]) -> list[tuple[float, float]]:
             if steps:
                 steps.append((trial.finished_at, steps[-1][1]))
             lowest = trial.loss
-            steps.append((trial.finished_at, trial.score))
+            steps.append((trial.finished_at, _score(trial)))
     if steps:
         steps.append((trials[-1].finished_at, steps[-1][1]))
     return steps
@@ -77,7 +82,7 @@ def _dot(x: float, y: float, trial: Trial) -> str:
 
 def _hint(trial: Trial) -> str:
     return escape(
-        f"{trial.number}. {trial.algorithm}: {trial.score:.4g} after {trial.finished_at:.1f} s {trial.note}".strip()
+        f"{trial.number}. {trial.algorithm}: {_score(trial):.4g} after {trial.finished_at:.1f} s {trial.note}".strip()
     )
 
 

@@ -6,6 +6,7 @@ Losses are compared on validation rows only. Which candidate is taken, and its l
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -35,6 +36,10 @@ FOLLOW_BEST = 0.7
 SURVEY = 5
 OPENING_SHARE = 0.5
 """Of the search time that is left, at most this for each of the first candidates, so that others get a try."""
+
+
+Reserve = Callable[["Candidate | None"], float]
+"""Seconds to keep for what follows the search, given the best candidate so far."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +73,12 @@ class Search:
     threads: int
     progress: Callable[[Trial], None] | None = None
     between: Callable[[], None] | None = None
-    """Called after each trial of the search."""
+    """Called after each candidate."""
     candidates: list[Candidate] = field(default_factory=list)
+    told: list[Trial] = field(default_factory=list)
+    """What an engine tried besides, measured on rows of its own."""
+    scratch: Path | None = None
+    """A folder for what an engine leaves on disk; it has to stay until the model is saved."""
 
     def best(self, *names: str) -> Candidate | None:
         """The finished candidate with the lowest loss, of the algorithms named (or any)."""
@@ -83,12 +92,22 @@ class Search:
         leader = None if baseline else self.best()
         candidate = self._validate(algorithm, parameters, seconds, leader)
         candidate = replace(candidate, trial=candidate.trial.model_copy(update={"baseline": baseline}))
+        self.add(candidate)
+        return candidate
+
+    def add(self, candidate: Candidate) -> None:
+        """Remember a candidate, and tell of it."""
         self.candidates.append(candidate)
         if self.progress:
             self.progress(candidate.trial)
         if self.between:
             self.between()
-        return candidate
+
+    def tell(self, trial: Trial) -> None:
+        """A trial that an engine made of itself: shown, never taken."""
+        self.told.append(trial)
+        if self.progress:
+            self.progress(trial)
 
     def _validate(
         self, algorithm: Algorithm, parameters: Parameters, seconds: float, leader: Candidate | None
@@ -156,7 +175,7 @@ def run_baselines(search: Search) -> None:
     search.try_out(LINEAR, LINEAR.start, LINEAR_SHARE * search.clock.budget, baseline=True)
 
 
-def run_search(search: Search, reserve: Callable[[Candidate | None], float]) -> str:
+def run_search(search: Search, reserve: Reserve) -> str:
     """Try candidates while time is left beyond `reserve(best)` seconds; returns why it ended.
 
     The first ones are fixed; later ones follow the algorithm that leads, near its best settings.
@@ -202,7 +221,7 @@ def _next_algorithm(search: Search, generator: np.random.Generator) -> Algorithm
     return choices[int(generator.integers(len(choices)))]
 
 
-def _has_time(search: Search, algorithm: Algorithm, reserve: Callable[[Candidate | None], float]) -> bool:
+def _has_time(search: Search, algorithm: Algorithm, reserve: Reserve) -> bool:
     """Whether a candidate of this algorithm is likely to end before the time kept for what follows."""
     known = [c.trial.seconds for c in search.candidates if c.algorithm is algorithm and c.outcome]
     likely = float(np.median(known)) if known else 0.0

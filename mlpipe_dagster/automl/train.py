@@ -3,19 +3,23 @@
 The order of the work and the use of the budget. What happens inside each step is in the modules it calls.
 """
 
+import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from mlpipe_dagster.automl import engines
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, boosting, limit_library_threads, predict
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit, validated_fit
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import narrow, usable_columns
+from mlpipe_dagster.automl.engines.known import Searching, known_engine, require_installed
 from mlpipe_dagster.automl.fairness.measure import measure_fairness
 from mlpipe_dagster.automl.fairness.overall import consistency
 from mlpipe_dagster.automl.fairness.report import Fairness
@@ -32,7 +36,7 @@ from mlpipe_dagster.automl.metrics import (
 )
 from mlpipe_dagster.automl.model import Estimate, FeatureSchema, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.preparation import feature_names
-from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_search
+from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
 from mlpipe_dagster.automl.target import (
     Rows,
     Target,
@@ -80,6 +84,7 @@ def train(
     progress: Callable[[Trial], None] | None = None,
     keep: Callable[[TrainedModel], None] | None = None,
     clock: Clock | None = None,
+    scratch: Path | None = None,
 ) -> TrainedModel:
     """Train the best model that `budget_seconds` of wall clock allow, counted from this call, everything included.
 
@@ -91,16 +96,19 @@ def train(
     progress: called with every trial as it ends, baselines included.
     keep: called with the best model so far, finished as if it were the last: after the baselines, and now and then.
     clock: one that runs already.
+    scratch: a folder for what an engine leaves on disk, which belongs to the model; a new one where it is None.
 
     Raises
     ------
     TargetError, TaskError
         The target is absent, constant or empty; the task does not fit it.
+    EngineError
+        The engine of the specification is unknown, not installed, broke, or found nothing.
     ModelError
         Too few rows, no column to learn from, or held-out rows whose target does not vary.
     """
     with limit_library_threads("blas", 1):
-        return _train(table, spec, clock or Clock(budget_seconds), progress, keep)
+        return _train(table, spec, clock or Clock(budget_seconds), progress, keep, scratch)
 
 
 def _train(
@@ -109,13 +117,17 @@ def _train(
     clock: Clock,
     progress: Callable[[Trial], None] | None,
     keep: Callable[[TrainedModel], None] | None,
+    scratch: Path | None,
 ) -> TrainedModel:
+    known = known_engine(spec.engine)
+    require_installed(known)
+    engine: Searching = importlib.import_module(f"{engines.__name__}.{known.name}")
     with clock.entry("preparation"):
         job = _prepare(table, spec, clock.budget)
-        bench = open_bench(job.source, clock.budget, spec.seed, spec.mitigation)
+        bench = open_bench(job.source, clock.budget, spec.seed, spec.mitigation, known.folds)
     algorithm, notes = boosting()
     job = replace(job, notes=(*job.notes, *notes))
-    search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress)
+    search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress, scratch=scratch)
     keeper = _Keeper(search, job, keep)
     with clock.entry("baselines"):
         run_baselines(search)
@@ -123,7 +135,7 @@ def _train(
         keeper.keep()
     search.between = keeper.keep_better
     with clock.entry("search"):
-        ended = run_search(search, lambda best: _reserve(search, best, job))
+        ended = engine.search(search, lambda best: _reserve(search, best, job))
         clock.remark(f"{ended}{keeper.note()}")
     with clock.entry("last fit"):
         choice = choose(search)
@@ -144,7 +156,7 @@ class _Keeper:
     def __init__(self, search: Search, job: _Job, keep: Callable[[TrainedModel], None] | None) -> None:
         self.search, self.job, self.hand_on = search, job, keep
         self.best: Candidate | None = None
-        self.times, self.seconds = 0, 0.0
+        self.times, self.seconds = -1, 0.0
         self.last_seconds, self.last_ended = 0.0, 0.0
 
     def keep(self) -> None:
@@ -158,7 +170,7 @@ class _Keeper:
         self.hand_on(_finish(replace(self.search, clock=clock), choice, _kept_fits(self.search, choice), self.job))
         self.last_ended = time.monotonic()
         self.times, self.last_seconds = self.times + 1, self.last_ended - begun
-        self.seconds += self.last_seconds
+        self.seconds += self.last_seconds if self.times else 0.0  # the first has a line of its own
 
     def keep_better(self) -> None:
         """If there is a better one since the last time and its turn has come."""
@@ -169,7 +181,7 @@ class _Keeper:
 
     def note(self) -> str:
         """What it took of the search, for the ledger."""
-        return f"; the best so far was kept {self.times} times in {self.seconds:.1f} s" if self.times else ""
+        return f"; {self.seconds:.1f} s of it to keep the best so far ({self.times} x)" if self.times > 0 else ""
 
 
 def _kept_fits(search: Search, choice: Choice) -> "_LastFits":
@@ -354,12 +366,19 @@ def _loss_name(job: _Job) -> str:
     return "log loss" if job.target.classes else "RMSE"
 
 
+def _leaderboard(search: Search) -> tuple[Trial, ...]:
+    """Candidates by their loss, then what an engine says of its own trials, then what was abandoned."""
+    ranked = sorted(search.candidates, key=lambda candidate: (candidate.loss, candidate.trial.loss))
+    finished = [candidate.trial for candidate in ranked if candidate.outcome]
+    abandoned = [candidate.trial for candidate in ranked if not candidate.outcome]
+    return (*finished, *sorted(search.told, key=lambda trial: trial.loss), *abandoned)
+
+
 def _assemble(
     job: _Job, search: Search, choice: Choice, fits: _LastFits, scores: _Scores, notes: tuple[str, ...]
 ) -> TrainedModel:
     name = _metric_name(job)
     names, origins = feature_names(job.schema, fits.model.pipeline.named_steps["features"])
-    ranked = sorted(search.candidates, key=lambda candidate: (candidate.loss, candidate.trial.loss))
     with search.clock.entry("group metrics"):
         fairness = _fairness(job, fits.model.pipeline, origins, scores.outcome)
     return TrainedModel(
@@ -381,7 +400,7 @@ def _assemble(
         baseline_algorithm=choice.baseline.algorithm.name,
         baseline_score=scores.baseline,
         beats_baseline=scores.beats_baseline,
-        leaderboard=tuple(candidate.trial for candidate in ranked),
+        leaderboard=_leaderboard(search),
         budget_seconds=search.clock.budget,
         budget=tuple(search.clock.entries),
         notes=notes,

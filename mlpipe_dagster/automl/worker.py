@@ -101,6 +101,7 @@ def _train(task: Task) -> None:
             lambda trial: _tell(progress.write, trial),
             keep=lambda best: _keep(best, task.folder),
             clock=clock,
+            scratch=task.folder,
         )
     _put(model, task.folder, MODEL)
 

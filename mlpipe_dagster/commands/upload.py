@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mlpipe_dagster.automl.engines.known import SHORT_BUDGET
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.commands.pipeline import watch_pipeline
 from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
@@ -18,6 +19,10 @@ from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 @click.option("--target", help="Column to predict; inferred where it is left out.")
 @click.option("--task-type", help="classification, binary, multiclass or regression; inferred where it is left out.")
 @click.option("--time-budget", help="Time for the training: 60, 60s, 10m, 1h.")
+@click.option("--engine", help="Who trains: auto, portfolio, autosklearn.")
+@click.option(
+    "--short-budget", type=click.Choice(SHORT_BUDGET), help="A budget below the engine's least: refuse, raise."
+)
 @click.option("--xai-level", type=click.Choice([level.value for level in Level]), help="For whom to explain.")
 @click.option("--sensitive", help="Sensitive columns, comma-separated; found where it is left out.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from mlpipe_dagster.automl.apart import Budget, train_apart
+from mlpipe_dagster.automl.engines.known import KnownEngine, enough_seconds, known_engine, require_installed
 from mlpipe_dagster.automl.fairness.report import Disparity
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
@@ -30,17 +31,25 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
 
     Raises
     ------
-    TargetError, TaskError, BudgetError, ModelError
+    TargetError, TaskError, BudgetError, EngineError, ModelError
         The table cannot be trained on as asked; the message says what to do.
     StageLost
         The work is no longer this run's.
     """
     settings = warehouse.settings
     words = str(claim.payload.get("time_budget") or settings.default_time_budget)
-    budget = Budget(claim.taken_at, parse_time_budget(words, settings.time_budget_unit))
     with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         target, task = table.settled(claim)
-        spec = TrainingSpec(target=target, task=task, sensitive=table.sensitive(target), threads=settings.threads)
+        engine = _engine(warehouse, claim, table)
+        asked = parse_time_budget(words, settings.time_budget_unit)
+        budget = Budget(claim.taken_at, enough_seconds(engine, asked, settings.short_budget))
+        spec = TrainingSpec(
+            target=target,
+            task=task,
+            sensitive=table.sensitive(target),
+            engine=engine.name,
+            threads=settings.threads,
+        )
         trained = train_apart(
             table.parquet, spec, budget, Path(folder), lambda trial: say(_line(trial)), settings.training_memory_bytes
         )
@@ -49,8 +58,17 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     return _outcome(warehouse, table, trained.model, row, words)
 
 
+def _engine(warehouse: Warehouse, claim: Claim, table: Table) -> KnownEngine:
+    """Who trains: as this run was asked, else as was settled; raises EngineError where it is unknown or not here."""
+    settled = table.choices.engine if table.choices else warehouse.settings.default_engine
+    engine = known_engine(str(claim.payload.get("engine") or settled))
+    require_installed(engine)
+    return engine
+
+
 def _line(trial: Trial) -> str:
-    return f"{trial.algorithm}: validation score {trial.score:.4f} after {trial.finished_at:.1f} s"
+    score = "" if trial.score is None else f"validation score {trial.score:.4f}, "
+    return f"{trial.algorithm}: {score}loss {trial.loss:.4f} after {trial.finished_at:.1f} s"
 
 
 def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel, files: tuple[Path, ...]) -> ModelRow:
@@ -99,6 +117,7 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
             f"validation {name}": model.validation_score.value,
             f"training {name}": model.training_score.value,
             "algorithm": model.algorithm,
+            "engine": model.spec.engine,
             "trials": len(model.leaderboard),
             "time budget": f"{seconds:g} s",
             "model version": row.version,
@@ -163,6 +182,6 @@ def _leader(trial: Trial, model: TrainedModel) -> dict[str, str | float | int]:
         "trial": trial.number,
         "algorithm": f"{trial.algorithm} (baseline)" if trial.baseline else trial.algorithm,
         f"validation {model.loss_name}": trial.loss,
-        f"validation {model.metric_name}": trial.score,
+        f"validation {model.metric_name}": "" if trial.score is None else trial.score,
         "seconds": round(trial.seconds, 2),
     }

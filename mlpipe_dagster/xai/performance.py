@@ -95,7 +95,7 @@ def leaderboard(model: TrainedModel) -> tuple[TrialResult, ...]:
         TrialResult(
             number=trial.number,
             algorithm=trial.algorithm,
-            score=trial.score if np.isfinite(trial.score) else None,
+            score=trial.score if trial.score is not None and np.isfinite(trial.score) else None,
             loss=trial.loss if np.isfinite(trial.loss) else None,
             seconds=trial.seconds,
             baseline=trial.baseline,

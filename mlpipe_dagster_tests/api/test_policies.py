@@ -17,6 +17,8 @@ WHOLE = {
     "task_type": "binary",
     "sensitive_features": ["sex"],
     "time_budget": "10m",
+    "engine": "portfolio",
+    "short_budget": "raise",
     "xai_level": "expert",
     "question_timeout": "2h",
     "question_outcome": "default",
@@ -67,7 +69,9 @@ def test_what_a_policy_cannot_say_is_refused_in_words(client: TestClient) -> Non
         ({"xai_level": "guru"}, "Input should be 'beginner', 'intermediate' or 'expert'"),
         ({"respondents": ["../eve"]}, "String should match pattern"),
         ({"target_column_name": ""}, "at least 1 character"),
-        ({"engine": "other"}, "Extra inputs are not permitted"),
+        ({"engine": "other"}, "There is no engine “other”. Use one of: auto, portfolio, autosklearn."),
+        ({"short_budget": "ignore"}, "Input should be 'refuse' or 'raise'"),
+        ({"colour": "blue"}, "Extra inputs are not permitted"),
     ):
         refused = client.put("/users/ann/policy", json=wrong)
         assert (refused.status_code, words in refused.text) == (422, True), refused.text

@@ -1,0 +1,123 @@
+"""The engine `autosklearn`: auto-sklearn 0.15 in an interpreter of its own, which also answers for its model.
+
+Data go over as arrays, never as pickles; what it leaves is read by its own interpreter alone. It is compared with the
+baselines on rows that it has not seen. An ensemble of nothing but the dummy is a failure.
+"""
+
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlpipe_dagster.automl.algorithms import Algorithm, FitData, Fitted, Limits, Parameters, predict
+from mlpipe_dagster.automl.engines import autosklearn_program
+from mlpipe_dagster.automl.engines.known import KNOWN, interpreter_of
+from mlpipe_dagster.automl.engines.outside import OutsideClassifier, OutsideRegressor
+from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
+from mlpipe_dagster.automl.model import Trial
+from mlpipe_dagster.automl.search import Candidate, Reserve, Search
+from mlpipe_dagster.errors import EngineError
+
+ENGINE = KNOWN["autosklearn"]
+HANDOVER_SECONDS = 2.0
+"""For its predict server to start and to answer for the validation rows."""
+LEAST_SECONDS = 12.0
+LAST_WORDS = 300
+
+
+def _not_again(_: Parameters, __: FitData, ___: Limits) -> Fitted:
+    raise NotImplementedError("auto-sklearn's model is kept as it was validated")
+
+
+AUTO_SKLEARN = Algorithm(ENGINE.title, "trees", _not_again, {}, {}, fitted_again=False)
+
+
+def search(search: Search, reserve: Reserve) -> str:
+    """Let auto-sklearn search until the time beyond `reserve(best)` seconds is over; returns why it ended.
+
+    Raises
+    ------
+    EngineError
+        It broke, found nothing but the dummy, or cannot do what is asked (weighted rows).
+    """
+    data = search.bench.data(AUTO_SKLEARN.family, 0)
+    if data.weights is not None:
+        raise EngineError(f"{ENGINE.title} cannot weigh rows. Choose the mitigation resampling, or another engine.")
+    begun = time.monotonic()
+    ends_at = begun + search.clock.left() - reserve(search.best()) - HANDOVER_SECONDS
+    if ends_at - begun < LEAST_SECONDS:
+        raise EngineError(
+            f"{max(0.0, ends_at - begun):.0f} s of the budget are left for {ENGINE.title}, which needs at least "
+            f"{LEAST_SECONDS:g}. Allow more time, or choose another engine."
+        )
+    folder = Path(tempfile.mkdtemp(prefix="autosklearn-", dir=search.scratch))
+    answer = _run(search, data, folder, ends_at)
+    for trial in answer["trials"]:
+        search.tell(_trial(search, trial))
+    if not answer["members"]:
+        raise EngineError(
+            f"{ENGINE.title} found nothing better than a dummy in {time.monotonic() - begun:.0f} s "
+            f"({answer['statistics']}). Allow more time, or choose another engine."
+        )
+    search.add(_candidate(search, data, folder / autosklearn_program.MODEL, answer, begun))
+    return "its own end"
+
+
+def _run(search: Search, data: FitData, folder: Path, ends_at: float) -> dict[str, Any]:
+    """What the program in the other interpreter answers; the model is left in `folder`."""
+    classification = data.labels.dtype.kind != "f"
+    truth = np.unique(data.labels, return_inverse=True)[1] if classification else data.labels
+    np.savez(folder / autosklearn_program.DATA, features=data.features, truth=truth)
+    task = {"ends_at": ends_at, "seed": search.seed, "classification": classification}
+    (folder / autosklearn_program.TASK).write_text(json.dumps(task), encoding="utf-8")
+    program = [str(interpreter_of(ENGINE)), "-I", str(Path(autosklearn_program.__file__)), "fit", str(folder)]
+    ended = subprocess.run(program, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    file = folder / autosklearn_program.ANSWER
+    if not file.is_file():
+        said = [line for line in ended.stderr.splitlines() if line.strip()]
+        last = said[-1][:LAST_WORDS] if said else "it did not say why"
+        raise EngineError(
+            f"{ENGINE.title} broke (exit code {ended.returncode}): {last}. Allow more time, or choose another engine."
+        )
+    return dict(json.loads(file.read_text(encoding="utf-8")))
+
+
+def _trial(search: Search, said: dict[str, Any]) -> Trial:
+    return Trial(
+        number=len(search.candidates) + len(search.told) + 1,
+        algorithm=f"{ENGINE.title}: {said['algorithm']}",
+        parameters=said["parameters"],
+        score=None,
+        loss=said["loss"],
+        seconds=said["seconds"],
+        finished_at=search.clock.second_of(said["ended_at"]),
+        note="loss on the engine's own validation rows",
+    )
+
+
+def _candidate(search: Search, data: FitData, model: Path, answer: dict[str, Any], begun: float) -> Candidate:
+    """Its ensemble, held against the same rows as the baselines."""
+    classification = data.labels.dtype.kind != "f"
+    estimator = (
+        OutsideClassifier(ENGINE.name, np.unique(data.labels).tolist())
+        if classification
+        else OutsideRegressor(ENGINE.name)
+    )
+    estimator.file = model
+    asked_at = time.monotonic()
+    outcome = Outcome(data.truth_to_check(), predict(estimator, data.check_features))
+    answering = time.monotonic() - asked_at
+    trial = Trial(
+        number=len(search.candidates) + len(search.told) + 1,
+        algorithm=ENGINE.title,
+        parameters={"members": answer["members"], "trials": len(answer["trials"])},
+        score=published_score(outcome),
+        loss=loss(outcome),
+        seconds=time.monotonic() - begun,
+        finished_at=search.clock.elapsed(),
+    )
+    return Candidate(trial, AUTO_SKLEARN, None, Fitted(estimator), trial.loss, answering, outcome)

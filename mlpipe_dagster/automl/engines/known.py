@@ -1,0 +1,121 @@
+"""Which engines there are, what each needs, and whether it is installed here. No heavy import.
+
+How an engine searches is in the module of its name; how one is installed is in `install.py`.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+from mlpipe_dagster.errors import BudgetError, EngineError
+from mlpipe_dagster.settings import settings
+
+AUTO = "auto"
+PORTFOLIO = "portfolio"
+ShortBudget = Literal["refuse", "raise"]
+SHORT_BUDGET: tuple[ShortBudget, ...] = get_args(ShortBudget)
+"""What becomes of a time budget below an engine's least: it is refused, or raised to that."""
+
+
+@dataclass(frozen=True)
+class KnownEngine:
+    """An engine by the name that people choose it by."""
+
+    name: str
+    title: str
+    smallest_budget: float = 2.0
+    """Seconds of a whole step."""
+    package: str = ""
+    """What has to be importable here."""
+    interpreter: str = ""
+    """The setting that names its own interpreter, where it has one."""
+
+    @property
+    def folds(self) -> int | None:
+        """Folds its candidates are validated on, None for as many as the data allow. What validates by itself is held
+        against the baselines on one hold-out, which it never sees."""
+        return None if self.name == PORTFOLIO else 1
+
+    def is_installed(self) -> bool:
+        """Whether it can be used on this machine."""
+        if self.interpreter:
+            return interpreter_of(self).is_file()
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+
+KNOWN = {
+    engine.name: engine
+    for engine in (
+        KnownEngine(PORTFOLIO, "portfolio"),
+        KnownEngine("autosklearn", "auto-sklearn", smallest_budget=30.0, interpreter="autosklearn_python"),
+    )
+}
+CHOICES = (AUTO, *KNOWN)
+
+
+class Searching(Protocol):
+    """A module of this package: what an engine does."""
+
+    search: Callable[..., str]
+    """`search(search, reserve)`: add candidates while time is left beyond `reserve(best)` seconds; why it ended."""
+
+
+def parse_engine(word: str) -> str:
+    """The word as it is kept, in small letters.
+
+    Raises
+    ------
+    EngineError
+        No engine is called that.
+    """
+    name = word.strip().lower()
+    if name not in CHOICES:
+        raise EngineError(f"There is no engine “{word[:40]}”. Use one of: {', '.join(CHOICES)}.")
+    return name
+
+
+def known_engine(word: str) -> KnownEngine:
+    """The engine that a word stands for; `auto` is the portfolio. Raises EngineError as `parse_engine`."""
+    name = parse_engine(word)
+    return KNOWN[PORTFOLIO if name == AUTO else name]
+
+
+def enough_seconds(engine: KnownEngine, seconds: float, short: ShortBudget) -> float:
+    """The budget, raised to the engine's least where that is allowed.
+
+    Raises
+    ------
+    BudgetError
+        It is less than the engine needs, and is not to be raised.
+    """
+    if seconds >= engine.smallest_budget:
+        return seconds
+    if short == "raise":
+        return engine.smallest_budget
+    raise BudgetError(
+        f"The engine {engine.name} needs a time budget of at least {engine.smallest_budget:g} seconds, not "
+        f"{seconds:g}. Allow more time, choose the engine {PORTFOLIO}, or let short budgets be raised "
+        "(short_budget=raise)."
+    )
+
+
+def require_installed(engine: KnownEngine) -> None:
+    """Raises EngineError, which says how to install it, where the engine cannot be used here."""
+    if not engine.is_installed():
+        raise EngineError(
+            f"The engine {engine.name} is not installed on this machine. Install it with "
+            f"`mlpipe engines install {engine.name}`, or choose the engine {PORTFOLIO}."
+        )
+
+
+def interpreter_of(engine: KnownEngine) -> Path:
+    """The Python that an engine runs in: as the setting says, else where `mlpipe engines install` puts it."""
+    said = str(getattr(settings(), engine.interpreter))
+    return Path(said) if said else home_of(engine) / "bin" / "python"
+
+
+def home_of(engine: KnownEngine) -> Path:
+    """The folder that `mlpipe engines install` puts an engine into."""
+    return settings().home.absolute() / "engines" / engine.name
