@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from mlpipe_dagster.bias.sensitive import UNSUITABLE_KINDS
 from mlpipe_dagster.choices import (
     AskedKind,
     Choices,
@@ -29,6 +30,7 @@ from mlpipe_dagster.events import (
     XaiTrigger,
 )
 from mlpipe_dagster.patience import Patience, patience_of
+from mlpipe_dagster.reports.wording import list_text
 from mlpipe_dagster.tables.excerpt import markdown_table
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage, TaskKind, published_task
@@ -60,6 +62,11 @@ class Known:
     view_link: str | None = None
     findings: tuple[str, ...] = ()
     """What our bias report found, a plain sentence each."""
+    leaks: tuple[str, ...] = ()
+    """Columns that give the target away, as our bias report warns."""
+    unmeasured: bool = False
+    """Whether our bias report found no sensitive column to look at."""
+    bias_link: str | None = None
     first_rows: tuple[Mapping[str, str], ...] = ()
     """Of the table, as text; empty where nobody is asked about them."""
 
@@ -72,7 +79,9 @@ class Known:
             return False
         if usual.ask is not None and (usual.ask or said.mode is None):
             return kind in usual.ask
-        return kind == "target" and (said.mode or usual.mode) == "ask"
+        if (said.mode or usual.mode) != "ask":
+            return False
+        return kind == "target" or (kind == "bias" and self.unmeasured)
 
 
 @dataclass(frozen=True)
@@ -215,28 +224,69 @@ def _after_bias(event: Event, known: Known) -> Outcome:
         task_type=task,
         time_budget=budget,
     )
-    return _ask_about_bias(trigger, known) if known.asks("bias") else Trigger(trigger)
+    if known.asks("bias"):
+        return _ask_about_bias(trigger, known)
+    kept = tuple(name for name in known.leaks if choices is None or name not in choices.drop)
+    return Trigger(trigger, notice=_leak_notice(trigger, kept, known.bias_link) if kept else None)
+
+
+def _leak_notice(trigger: AutomlTrigger, leaks: tuple[str, ...], link: str | None) -> Notice:
+    one = len(leaks) == 1
+    columns = list_text([f"“{name}”" for name in leaks])
+    it_is = "it is" if one else "they are"
+    return Notice(
+        subject=f"{trigger.dataset_id}: {'a column gives' if one else 'columns give'} the target away",
+        body=f"{columns} almost {'says' if one else 'say'} “{trigger.target_column_name}” with no help from others. If "
+        f"{it_is} known only afterwards, the model that is trained now is worth "
+        "nothing: change the pipeline and train without, by “Columns to train without” on its page or "
+        f"`mlpipe again {trigger.dataset_id} --drop …`.",
+        severity="warning",
+        link=link,
+    )
 
 
 def _ask_about_bias(trigger: AutomlTrigger, known: Known) -> Ask:
+    names = _comparable(known.profile, trigger.target_column_name)
     decision: dict[str, Any] = {"type": "string", "title": "What now?", "enum": list(AFTER_BIAS), "default": PROCEED}
     sensitive: dict[str, Any] = {
         "type": "array",
-        "title": f"Other sensitive columns, comma-separated, for “{OTHER_SENSITIVE}”",
-        "items": {"type": "string", "enum": known.profile.names if known.profile else []},
+        "title": f"Which columns are sensitive, for “{OTHER_SENSITIVE}”",
+        "items": {"type": "string", "enum": names},
+    }
+    others = [name for name in known.profile.names if name != trigger.target_column_name] if known.profile else []
+    suspects = f"The report warns of: {', '.join(known.leaks)}." if known.leaks else "The report warns of none."
+    drop: dict[str, Any] = {
+        "type": "array",
+        "title": "Columns to train without",
+        "description": f"Those that are known only when the outcome is. {suspects}",
+        "items": {"type": "string", "enum": others},
     }
     found = "\n".join(f"- {line}" for line in known.findings) or "Read the bias report before you decide."
     return Ask(
         kind="bias",
-        subject=f"{trigger.dataset_id}: go on after the bias report?",
+        subject=f"{trigger.dataset_id}: {_BIAS_QUESTIONS[known.unmeasured]}",
         body=f"A model is trained next. What the bias report says:\n\n{found}",
         fields={
             "type": "object",
-            "properties": {"decision": decision, "sensitive_features": sensitive},
+            "properties": {"decision": decision, "sensitive_features": sensitive, "drop": drop},
             "required": ["decision"],
         },
         about=trigger.model_dump(mode="json"),
     )
+
+
+_BIAS_QUESTIONS = {False: "go on after the bias report?", True: "which columns are about people?"}
+
+
+def _comparable(profile: Profile | None, target: str | None) -> list[str]:
+    """The columns whose groups could be compared."""
+    if profile is None:
+        return []
+    return [
+        column.name
+        for column in profile.columns
+        if column.name != target and not column.personal and column.kind not in UNSUITABLE_KINDS
+    ]
 
 
 def _after_model(event: Event, known: Known) -> Outcome:
@@ -312,13 +362,23 @@ def _answered_bias(
 ) -> Outcome:
     if answer["decision"] == STOP:
         return Stop(STOPPED)
+    drop = tuple(answer["drop"]) if answer.get("drop") else None
     if answer["decision"] == OTHER_SENSITIVE:
         columns = tuple(answer.get("sensitive_features") or ())
         if not columns:
             raise UserError("“sensitive_features” needs an answer: name the other sensitive columns.")
-        changes = Wishes(sensitive_features=columns)
+        changes = Wishes(sensitive_features=columns, drop=drop)
         return _chosen(revised(known.wishes, known.choices, changes), owner, known)
-    return Trigger(AutomlTrigger.model_validate({**about, "timestamp": known.timestamp}))
+    trigger = AutomlTrigger.model_validate({**about, "timestamp": known.timestamp})
+    return Trigger(trigger, _training_without(drop, trigger, known) if drop else None)
+
+
+def _training_without(drop: tuple[str, ...], trigger: AutomlTrigger, known: Known) -> Choices:
+    """The choices of the pipeline with the columns that a person wants left out; raises UserError."""
+    if known.profile is None:
+        raise UserError("The columns of this table are not known here, so none can be left out.")
+    changes = Wishes(drop=drop, target_column_name=trigger.target_column_name)
+    return choose(known.profile, revised(known.wishes, known.choices, changes), known.defaults, known.budget_unit)
 
 
 def _answered_explain(

@@ -53,6 +53,8 @@ class Wishes(BaseModel):
     """What becomes of a time budget below the engine's least."""
     xai_level: Level | None = None
     sensitive_features: tuple[str, ...] | None = None
+    drop: tuple[str, ...] | None = None
+    """Columns that no model is trained on."""
     mode: Mode | None = None
     ask: tuple[AskedKind, ...] | None = None
     """Which questions are asked; where nothing is said, the mode `ask` asks for the target alone."""
@@ -132,6 +134,8 @@ class Choices(BaseModel):
     target: str
     task: TaskKind
     sensitive: tuple[str, ...]
+    drop: tuple[str, ...] = ()
+    """Columns that no model is trained on."""
     time_budget: str
     """As it is published: the person's own words."""
     time_budget_seconds: float
@@ -153,6 +157,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     column = existing_column(profile, target)
     task, task_reason = choose_task(wishes, defaults, column, profile.row_count)
     sensitive, sensitive_reason = _choose_sensitive(profile, wishes, defaults, target)
+    drop, drop_reason = _choose_drop(profile, wishes, defaults, target)
     engine = known_engine(wishes.engine or defaults.engine or AUTO)
     budget, seconds, budget_reason = _choose_budget(wishes, defaults, engine, budget_unit)
     level = wishes.xai_level or defaults.xai_level or Level.BEGINNER
@@ -160,6 +165,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         target=target,
         task=task,
         sensitive=sensitive,
+        drop=drop,
         time_budget=budget,
         time_budget_seconds=seconds,
         engine=engine.name,
@@ -168,6 +174,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
             f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
+            *((f"Left out of training: {', '.join(drop)} ({drop_reason}).",) if drop else ()),
             f"Time budget: {budget} ({budget_reason}).",
             f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
             f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
@@ -195,8 +202,9 @@ def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes
     target = said.get("target_column_name", settled.get("target_column_name"))
     if target != settled.get("target_column_name") and "task_type" not in said:
         settled["task_type"] = None
-    if "sensitive_features" not in said and target in settled.get("sensitive_features", ()):
-        settled["sensitive_features"] = tuple(name for name in settled["sensitive_features"] if name != target)
+    for listed in ("sensitive_features", "drop"):
+        if listed not in said and target in settled.get(listed, ()):
+            settled[listed] = tuple(name for name in settled[listed] if name != target)
     return wishes.model_copy(update=settled | said)
 
 
@@ -205,6 +213,7 @@ def _as_wishes(choices: Choices) -> dict[str, Any]:
         "target_column_name": choices.target,
         "task_type": choices.task.value,
         "sensitive_features": choices.sensitive,
+        "drop": choices.drop,
         "time_budget": choices.time_budget,
         "engine": choices.engine,
         "xai_level": choices.level,
@@ -239,6 +248,20 @@ def _choose_sensitive(profile: Profile, wishes: Wishes, defaults: Wishes, target
         return known, "your default"
     found = tuple(item.column for item in find_sensitive(profile) if item.column != target)
     return found, "found by their names and values"
+
+
+def _choose_drop(profile: Profile, wishes: Wishes, defaults: Wishes, target: str) -> tuple[tuple[str, ...], str]:
+    """The columns to train without, and why; raises UserError where one is absent or the target, or none is left."""
+    if wishes.drop is None:
+        return tuple(name for name in defaults.drop or () if profile.column(name) and name != target), "your default"
+    missing = [name for name in wishes.drop if profile.column(name) is None]
+    if missing:
+        raise UserError(f"The column to leave out {_did_you_mean(profile, missing[0])}")
+    if target in wishes.drop:
+        raise UserError(f"“{target}” is what is predicted and cannot be left out. Predict another column, or keep it.")
+    if len({*wishes.drop, target}) == len(profile.columns):
+        raise UserError("No column is left to learn from. Leave out fewer columns.")
+    return tuple(dict.fromkeys(wishes.drop)), "as you asked"
 
 
 def existing_column(profile: Profile, name: str) -> ColumnProfile:

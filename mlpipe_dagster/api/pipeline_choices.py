@@ -31,6 +31,7 @@ class ChoiceFields:
     short_budget: OptionalText = None
     xai_level: OptionalText = None
     sensitive_features: OptionalText = None
+    drop: OptionalText = None
     mode: OptionalText = None
     ask: OptionalText = None
     question_timeout: OptionalText = None
@@ -132,6 +133,7 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "short_budget": _short_budget,
     "xai_level": _level,
     "sensitive_features": lambda text, _unit: list(split_list(text)),
+    "drop": lambda text, _unit: list(split_list(text)),
     "mode": _mode,
     "ask": _ask,
     "question_timeout": _wait,

@@ -26,6 +26,7 @@ CHOSEN: Mapping[str, str] = {
     "target_column_name": "target",
     "task_type": "task",
     "sensitive_features": "sensitive",
+    "drop": "drop",
     "time_budget": "time_budget",
     "xai_level": "level",
 }

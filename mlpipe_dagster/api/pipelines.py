@@ -39,6 +39,7 @@ class Change(BaseModel):
     target_column_name: PlainText | None = None
     task_type: PlainText | None = None
     sensitive_features: tuple[PlainText, ...] | None = None
+    drop: tuple[PlainText, ...] | None = None
     time_budget: PlainText | None = None
     xai_level: AnyCaseLevel | None = None
     stage: Literal["bias", "automl", "xai"] | None = None

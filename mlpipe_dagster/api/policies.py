@@ -28,6 +28,7 @@ class NewPolicy(BaseModel):
     target_column_name: Word | None = None
     task_type: Word | None = None
     sensitive_features: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
+    drop: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
     time_budget: Word | None = None
     engine: Word | None = None
     short_budget: ShortBudget | None = None
@@ -47,6 +48,7 @@ class Policy(BaseModel):
     target_column_name: str | None
     task_type: str | None
     sensitive_features: list[str] | None
+    drop: list[str] | None
     time_budget: str | None
     engine: str | None
     short_budget: str | None

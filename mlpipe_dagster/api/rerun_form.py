@@ -3,7 +3,7 @@
 It does what `POST /pipelines/{dataset_id}/again` does: what is sent as it was before is no change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -24,7 +24,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
 TEXTS = ("target_column_name", "task_type", "time_budget", "xai_level", "stage")
-SENSITIVE = "sensitive_features"
+LISTS = ("sensitive_features", "drop")
 
 
 @router.post("/pipelines/{dataset_id}/change")
@@ -52,7 +52,7 @@ async def change(
 
 def _said(form: FormData) -> dict[str, Any]:
     texts = {name: str(form.get(name) or "").strip() for name in TEXTS}
-    return texts | {SENSITIVE: tuple(str(name) for name in form.getlist(SENSITIVE) if name)}
+    return texts | {listed: tuple(str(name) for name in form.getlist(listed) if name) for listed in LISTS}
 
 
 def _settled(warehouse: Warehouse, dataset_id: str, user_id: str | None) -> Mapping[str, Any]:
@@ -64,13 +64,8 @@ def _settled(warehouse: Warehouse, dataset_id: str, user_id: str | None) -> Mapp
 
 def _change(said: Mapping[str, Any], settled: Mapping[str, Any]) -> Change:
     differing = {name: text for name, text in said.items() if name in TEXTS and text and text != settled.get(name)}
-    if _names(said) != _names(settled):
-        differing[SENSITIVE] = said[SENSITIVE]
+    differing |= {listed: said[listed] for listed in LISTS if set(said[listed]) != set(settled.get(listed, ()))}
     try:
         return Change.model_validate(differing)
     except ValueError as error:
         raise UserError("The form holds a value that it does not offer. Load the page again.") from error
-
-
-def _names(choices: Mapping[str, Sequence[str]]) -> set[str]:
-    return set(choices.get(SENSITIVE, ()))

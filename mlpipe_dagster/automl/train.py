@@ -199,7 +199,7 @@ def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
     seen = table.iloc[training_rows]
     names, too_wide = narrow(seen, ignored, target.truth()[training], int(COLUMNS_A_SECOND * budget))
     schema, reasons = usable_columns(seen[names], ignored)
-    notes = (*target.notes, *too_wide, *reasons, *rare_class_note(target, training))
+    notes = (*target.notes, *_left_out(spec), *too_wide, *reasons, *rare_class_note(target, training))
     if len(test) < 0.19 * len(target.rows):
         notes += (
             f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
@@ -224,6 +224,11 @@ def _groups_to_even_out(table: pd.DataFrame, spec: TrainingSpec) -> Codes | None
         raise ModelError(f"{spec.mitigation.value} needs {missing}. Choose another mitigation, or none.")
     codes = [pd.factorize(group_labels(table[name]), sort=True)[0] for name in spec.sensitive]
     return np.column_stack(codes).astype(np.int64)
+
+
+def _left_out(spec: TrainingSpec) -> tuple[str, ...]:
+    """What was asked to be left out, for those who read the model's notes."""
+    return tuple(f"Left out “{name}”: as was asked." for name in spec.drop)
 
 
 def _evaluation_seconds(search: Search, best: Candidate | None, job: _Job) -> float:

@@ -321,7 +321,10 @@ def _verdict(judged: Sequence[tuple[FeatureBias, Contrast]]) -> str:
         if judgement in columns:
             return sentence.format(list_text(columns[judgement]))
     if not judged:
-        return "No sensitive column was found, so unequal outcomes could not be measured."
+        return (
+            "No sensitive column was found, so unequal outcomes could not be measured: "
+            "this is a report on the quality of the table."
+        )
     return f"The groups of {list_text(columns['unmeasured'])} could not be compared: there are too few rows or groups."
 
 

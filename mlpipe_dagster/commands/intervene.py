@@ -32,16 +32,17 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--target", "target_column_name", help="Another column to predict.")
 @click.option("--task", "task_type", help="Another task: binary, multiclass, classification or regression.")
 @click.option("--sensitive", help="Other sensitive columns, comma-separated; “” for none.")
+@click.option("--drop", help="Columns to train without, comma-separated; “” for none.")
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
 @click.option("--level", "xai_level", type=click.Choice([level.value for level in Level]), help="Another level.")
 @click.option(
     "--from", "stage", type=click.Choice([stage.value for stage in TRIGGERED]), help="Default: what is concerned."
 )
-def again(dataset_id: str, user_id: str | None, sensitive: str | None, **changes: str | None) -> None:
+def again(dataset_id: str, user_id: str | None, sensitive: str | None, drop: str | None, **changes: str | None) -> None:
     """Change what the pipeline of DATASET_ID does, and run it again; what was made before stays as history."""
     content: dict[str, object] = {name: value for name, value in changes.items() if value is not None}
-    if sensitive is not None:
-        content["sensitive_features"] = list(split_list(sensitive))
+    listed = {"sensitive_features": sensitive, "drop": drop}
+    content |= {name: list(split_list(value)) for name, value in listed.items() if value is not None}
     answer = ApiClient().post("pipelines", dataset_id, "again", content=content, user_id=user_id)
     click.echo(f"{dataset_id} runs again from the stage {answer['stage']}:")
     for reason in answer["choices"]["reasons"]:

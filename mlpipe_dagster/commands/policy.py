@@ -9,7 +9,7 @@ from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.vocabulary import split_list
 
 ABOUT = ("user_id", "updated_at", "effective")
-LISTS = ("ask", "sensitive_features", "respondents")
+LISTS = ("ask", "sensitive_features", "drop", "respondents")
 
 
 @click.group()

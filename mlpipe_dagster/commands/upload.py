@@ -25,6 +25,7 @@ from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 )
 @click.option("--xai-level", type=click.Choice([level.value for level in Level]), help="For whom to explain.")
 @click.option("--sensitive", help="Sensitive columns, comma-separated; found where it is left out.")
+@click.option("--drop", help="Columns to train without, comma-separated.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")
 @click.option("--ask", help="Which questions to be asked, comma-separated: target, bias, explain.")
 @click.option("--question-timeout", help="How long a question waits: 30m, 2h, 3d, none.")

@@ -47,6 +47,7 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             target=target,
             task=task,
             sensitive=table.sensitive(target),
+            drop=table.dropped(target),
             engine=engine.name,
             threads=settings.threads,
         )

@@ -39,6 +39,10 @@ class Table:
         found = self.choices.sensitive if self.choices else (item.column for item in find_sensitive(self.profile))
         return tuple(name for name in found if name != target)
 
+    def dropped(self, target: str) -> tuple[str, ...]:
+        """The columns that a person wants no model trained on; never the target."""
+        return tuple(name for name in (self.choices.drop if self.choices else ()) if name != target)
+
 
 def pinned_version(warehouse: Warehouse, claim: Claim) -> DatasetVersion:
     """The version this claim is about, whatever has been uploaded since; raises UnknownThing."""

@@ -34,6 +34,7 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "target_column_name": Stage.BIAS,
     "task_type": Stage.BIAS,
     "sensitive_features": Stage.BIAS,
+    "drop": Stage.AUTOML,
     "time_budget": Stage.AUTOML,
     "xai_level": Stage.XAI,
 }

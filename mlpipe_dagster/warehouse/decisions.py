@@ -40,7 +40,7 @@ from mlpipe_dagster.vocabulary import Role, Stage, TaskKind
 from mlpipe_dagster.warehouse import audit, datasets, failures, inbox, ledger, outbox, policies, reports
 from mlpipe_dagster.warehouse.answers import PERSONS_CAUSE
 from mlpipe_dagster.warehouse.ledger import Arrived, Claim
-from mlpipe_dagster.warehouse.links import xai_view_link
+from mlpipe_dagster.warehouse.links import bias_view_link, xai_view_link
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner, insert_once, stable_id
 from mlpipe_dagster.warehouse.schema import DatasetVersion, Decision, LedgerRow, OutboxRow, Question
@@ -117,6 +117,7 @@ def what_is_known(
     session: Session, warehouse: Warehouse, owner: Owner, version: DatasetVersion | None, event: Event | None = None
 ) -> Known:
     """The facts that a decision on this dataset version rests on."""
+    told = _what_bias_told(session, owner) if isinstance(event, BiasReported) else _Told()
     return Known(
         timestamp=clock.iso(clock.now()),
         profile=datasets.profile_of(version) if version else None,
@@ -127,17 +128,33 @@ def what_is_known(
         budget_unit=warehouse.settings.time_budget_unit,
         superseded_by=_newer(session, owner),
         view_link=xai_view_link(warehouse.settings, event) if isinstance(event, XaiReported) else None,
-        findings=_findings(session, owner) if isinstance(event, BiasReported) else (),
+        findings=told.findings,
+        leaks=told.leaks,
+        unmeasured=told.unmeasured,
+        bias_link=bias_view_link(warehouse.settings, owner.user_id, owner.dataset_id),
     )
 
 
-def _findings(session: Session, owner: Owner) -> tuple[str, ...]:
-    """What our bias report says in plain words; another detector's report has a shape of its own."""
+@dataclass(frozen=True)
+class _Told:
+    """What our bias report says; another detector's has a shape of its own."""
+
+    findings: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
+    unmeasured: bool = False
+
+
+def _what_bias_told(session: Session, owner: Owner) -> _Told:
     row = reports.get_bias_report(session, owner)
     if row is None or row.run_id is None:
-        return ()
-    found = (str(finding["headline"]) for finding in row.report.get("findings", ()))
-    return (*((row.report["verdict"],) if "verdict" in row.report else ()), *found)
+        return _Told()
+    found = [str(one["headline"]) for one in row.report.get("findings", ()) if one.get("severity") != "info"]
+    leaks = (row.report.get("signals") or {}).get("leaks", ())
+    return _Told(
+        findings=(*((row.report["verdict"],) if "verdict" in row.report else ()), *found),
+        leaks=tuple(str(leak["column"]) for leak in leaks if leak["severity"] == "warning"),
+        unmeasured="features" in row.report and not row.report["features"],
+    )
 
 
 def recorded_choices(session: Session, owner: Owner) -> Choices | None:

@@ -49,6 +49,8 @@ def history(warehouse: Warehouse) -> list[dict[str, object]]:
         (Stage.DATASET, {}, UserError, "Start from bias, automl or xai"),
         (None, {"target_column_name": "Paid"}, TargetError, "Did you mean “paid”"),
         (None, {"sensitive_features": ["nope"]}, UserError, "“nope” is not in the table"),
+        (None, {"drop": ["nope"]}, UserError, "The column to leave out “nope” is not in the table"),
+        (None, {"drop": ["paid"]}, UserError, "“paid” is what is predicted"),
         (None, {"time_budget": "soon"}, UserError, "soon"),
         (None, {"task_type": "regression"}, UserError, "Regression needs numbers"),
         (Stage.XAI, {}, Conflict, "no model to explain"),
@@ -117,6 +119,15 @@ def test_another_budget_starts_from_the_training_and_keeps_the_rest(
     assert (choices.time_budget_seconds, choices.sensitive, choices.level) == (300.0, ("sex",), Level.BEGINNER)
     assert "Sensitive columns: sex (found by their names and values)." in choices.reasons
     assert "Time budget: 5m (as you asked)." in choices.reasons
+
+
+def test_columns_to_train_without_start_from_the_training(warehouse: Warehouse, loans: DatasetVersion) -> None:
+    again(warehouse, drop=("income",))
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, OWNER)
+    assert choices is not None
+    assert choices.drop == ("income",)
 
 
 def test_a_new_target_is_not_sensitive_to_itself(warehouse: Warehouse, loans: DatasetVersion) -> None:

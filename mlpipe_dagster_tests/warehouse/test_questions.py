@@ -15,6 +15,10 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.warehouse import scenes
 
 REPORT = {"verdict": "Groups differ.", "findings": [{"headline": "Women are paid back less often."}]}
+LEAKING = REPORT | {
+    "features": [],
+    "signals": {"leaks": [{"column": "income", "severity": "warning"}, {"column": "sex", "severity": "notice"}]},
+}
 
 
 def decide(warehouse: Warehouse, arrived: Arrived) -> None:
@@ -22,14 +26,14 @@ def decide(warehouse: Warehouse, arrived: Arrived) -> None:
         decisions.decide_record(session, warehouse, arrived)
 
 
-def report_bias(warehouse: Warehouse, tmp_path: Path, **said: Any) -> None:
+def report_bias(warehouse: Warehouse, tmp_path: Path, *, report: dict[str, Any] | None = None, **said: Any) -> None:
     """A table is read, its bias measured, and the report met by the core."""
     version = scenes.upload(warehouse, tmp_path, custom_metadata={"pipeline": {"target_column_name": "paid"} | said})
     scenes.read_table(warehouse, tmp_path, version)
     (row,) = scenes.outbox_rows(warehouse, "bias-trigger.reported")
     trigger = scenes.arrived(scenes.bias_trigger(), row.topic, ce_id=row.ce_id, version="v1")
     claim = scenes.claim(warehouse, Stage.BIAS, trigger)
-    results.save_bias_report(warehouse, claim, REPORT, "paid", TaskKind.BINARY)
+    results.save_bias_report(warehouse, claim, report or REPORT, "paid", TaskKind.BINARY)
     (told,) = scenes.outbox_rows(warehouse, "bias.reported")
     event = decisions.BiasReported.from_bytes(told.value.encode())
     decide(warehouse, scenes.arrived(event, told.topic, ce_id=told.ce_id, version="v1", offset=1))
@@ -68,6 +72,55 @@ def test_the_findings_are_shown_and_no_model_is_trained_before_the_answer(wareho
     assert status(warehouse) == "running"
 
 
+def choices_of(warehouse: Warehouse) -> dict[str, Any]:
+    with warehouse.reading() as session:
+        found: dict[str, Any] = pipelines.pipeline_object(session, warehouse.settings, "loans")["choices"]
+    return found
+
+
+def test_columns_that_give_the_target_away_are_left_out_on_the_persons_word(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    report_bias(warehouse, tmp_path, report=LEAKING, ask=["bias"])
+    asked = question(warehouse)
+    drop = asked.fields["properties"]["drop"]
+    assert "The report warns of: income." in drop["description"]
+    assert (drop["items"]["enum"], "default" in drop) == (["income", "sex"], False)
+    decisions.answer_question(warehouse, asked.id, {"decision": "proceed", "drop": ["income"]}, "ann")
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+    assert choices_of(warehouse)["drop"] == ["income"]
+    assert "Left out of training: income (as you asked)." in choices_of(warehouse)["reasons"]
+
+
+def test_who_is_not_asked_is_warned_of_leaks_and_nothing_is_left_out(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, report=LEAKING)
+    with warehouse.reading() as session:
+        warned = [told for told in inbox.list_notifications(session, "ann") if told.severity == "warning"]
+    assert [told.subject for told in warned] == ["loans: a column gives the target away"]
+    assert "mlpipe again loans --drop" in warned[0].body
+    assert (warned[0].link or "").endswith("/bias-reports/ann/loans/view")
+    assert choices_of(warehouse)["drop"] == []
+
+
+def test_who_left_the_column_out_is_not_warned_of_it(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, report=LEAKING, drop=["income"])
+    with warehouse.reading() as session:
+        assert [told for told in inbox.list_notifications(session, "ann") if told.severity == "warning"] == []
+    assert choices_of(warehouse)["drop"] == ["income"]
+
+
+def test_where_nothing_sensitive_was_found_the_mode_ask_asks_what_is(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, report=LEAKING, mode="ask", task_type="binary")
+    asked = question(warehouse)
+    assert asked.subject == "loans: which columns are about people?"
+    assert asked.fields["properties"]["sensitive_features"]["items"]["enum"] == ["income", "sex"]
+
+
+def test_where_something_sensitive_was_found_the_mode_ask_goes_on(warehouse: Warehouse, tmp_path: Path) -> None:
+    report_bias(warehouse, tmp_path, report=LEAKING | {"features": [{}]}, mode="ask", task_type="binary")
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+
+
 def test_stopping_ends_the_pipeline(warehouse: Warehouse, tmp_path: Path) -> None:
     report_bias(warehouse, tmp_path, ask=["bias"])
     decisions.answer_question(warehouse, question(warehouse).id, {"decision": "stop"}, "ann")
@@ -93,6 +146,8 @@ def test_other_sensitive_columns_are_measured_anew(warehouse: Warehouse, tmp_pat
         ({"decision": "stop", "sensitive_features": ["nope"]}, "“sensitive_features” cannot be “nope”"),
         ({"decision": "stop", "sensitive_features": {"a": 1}}, "“sensitive_features” does not fit"),
         ({"decision": "choose other sensitive features"}, "“sensitive_features” needs an answer"),
+        ({"decision": "proceed", "drop": ["paid"]}, "“drop” cannot be “paid”"),
+        ({"decision": "proceed", "drop": ["income", "sex"]}, "No column is left to learn from"),
         ({"colour": "red"}, "has no field “colour”"),
     ],
 )
