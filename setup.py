@@ -70,6 +70,7 @@ setup(
             "**/*.csv",
             "**/*.md",
             "**/*.svg",
+            "**/*.toml",
             "**/*.yaml",
             "automl/engines/recipes/*.txt",
             "py.typed",

@@ -49,6 +49,9 @@ def test_names_of_what_people_see_in_dagster() -> None:
         "target_is_not_given_away",
         "beats_baseline",
         "groups_treated_alike",
+        "explanation_is_stable",
+        "pages_are_small",
+        "score_is_plausible",
         "shap_values_add_up",
     }
 

@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from mlpipe_dagster.reports import page as report_frame
+from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.settings import settings
 
 PAGE_POLICY = (
@@ -57,7 +58,7 @@ def environment() -> Environment:
 
 def page(template: str, code: int = 200, headers: dict[str, str] | None = None, **context: Any) -> HTMLResponse:
     """A page of ours: all of it works without its script, and nothing comes from the network beyond this server."""
-    html = environment().get_template(template).render(**{"links": NAVIGATION, **context})
+    html = environment().get_template(template).render(**{"links": NAVIGATION, "t": texts(), **context})
     return html_response(html, PAGE_POLICY, code, headers)
 
 

@@ -24,7 +24,11 @@ CHECKS: dict[str, dict[str, str]] = {
         "it is right, wrong and favourable as often for each. Where it does not, read the groups in the model card.",
     },
     "xai_report": {
-        "shap_values_add_up": "The influences of the columns (SHAP values) add up to the model's own output."
+        "shap_values_add_up": "The influences of the columns (SHAP values) add up to the model's own output.",
+        "explanation_is_stable": "Most of the leading columns lead as well when the model is fitted anew, on resampled "
+        "rows with another seed.",
+        "pages_are_small": "Each page is one file of at most 3 MB.",
+        "score_is_plausible": "The test score is not almost perfect, as it is where a column holds the answer.",
     },
 }
 

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup, escape
 
-from mlpipe_dagster.reports.wording import list_text, number_text, printable, shortened, text_width
+from mlpipe_dagster.reports.texts import texts
+from mlpipe_dagster.reports.wording import number_text, printable, shortened, text_width
 from mlpipe_dagster.tables.profile import HistogramBin
 
 WIDTH = 360
@@ -37,11 +38,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Line:
-    """A series of (x, y) points in the order of x; `marked` draws the points too."""
+    """A series of (x, y) points in the order of x; `marked` draws the points too, `faint` is one of many behind."""
 
     label: str
     points: tuple[tuple[float, float], ...]
     marked: bool = False
+    faint: bool = False
+    spans: tuple[tuple[float, float], ...] = ()
+    """Low and high end of each point's interval."""
 
 
 def bar_chart(
@@ -52,7 +56,7 @@ def bar_chart(
     `reference` is a dashed line; `unit` is written after every value. Bars that are not finite are written as such.
     """
     ends = [end for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None and math.isfinite(end)]
-    scale = _scale(min(0.0, *ends, reference or 0.0), max(0.0, *ends, reference or 0.0), 2.0, WIDTH - 2.0)
+    scale = linear(min(0.0, *ends, reference or 0.0), max(0.0, *ends, reference or 0.0), 2.0, WIDTH - 2.0)
     height = len(bars) * _ROW + (18 if reference is not None and reference_label else 2)
     parts = [_bar(bar, index * _ROW, scale, unit) for index, bar in enumerate(bars)]
     parts.append(_verticals(scale(0.0), len(bars), "var(--quiet, #525c66)", ""))
@@ -60,7 +64,7 @@ def bar_chart(
         parts.append(_verticals(scale(reference), len(bars), "var(--ink, #1b2026)", "3 2"))
         parts.append(_anchored(reference_label, scale(reference), height - 4))
     said = [f"{bar.label}: {_value_text(bar, unit)}{_interval_text(bar)}" for bar in bars]
-    return _svg(height, title, "; ".join(said) + ".", parts)
+    return drawing(height, title, "; ".join(said) + ".", parts)
 
 
 def histogram(
@@ -68,21 +72,26 @@ def histogram(
 ) -> Markup:
     """Adjoining columns, one for each bin, as wide as its range; the axis names the ends and the highest count."""
     if not bins:
-        return _svg(20, title, "No values.", [_anchored("No values", 30.0, 14)])
+        return drawing(20, title, texts().plain("charts.no_values"), [_anchored("-", 30.0, 14)])
     top, floor = 18.0, 118.0
     lower, upper, most = bins[0].lower, bins[-1].upper, max(bin_.count for bin_ in bins)
-    x, y = _scale(lower, upper, 2.0, WIDTH - 2.0), _scale(0.0, float(most), floor, top)
+    x, y = linear(lower, upper, 2.0, WIDTH - 2.0), linear(0.0, float(most), floor, top)
     parts = [_column(bin_, x, y, written) for bin_ in bins]
     parts.append(_horizontal(floor, "var(--quiet, #525c66)"))
-    parts.append(_text(f"highest column: {number_text(most)} rows", 2, 12, "var(--quiet, #525c66)", size=_SMALL))
+    highest = texts().plain("charts.highest", rows=texts().count("rows", most))
+    parts.append(text_at(highest, 2, 12, "var(--quiet, #525c66)", size=_SMALL))
     for value in sorted({lower, (lower + upper) / 2, upper}):
         parts.append(_anchored(f"{written(value)}{unit}", x(value), floor + 15))
     fullest = max(bins, key=lambda bin_: bin_.count)
-    said = (
-        f"From {written(lower)}{unit} to {written(upper)}{unit}; most rows ({number_text(most)}) lie between "
-        f"{written(fullest.lower)} and {written(fullest.upper)}{unit}."
+    said = texts().plain(
+        "charts.histogram",
+        low=f"{written(lower)}{unit}",
+        high=f"{written(upper)}{unit}",
+        rows=texts().count("rows", most),
+        first=written(fullest.lower),
+        last=f"{written(fullest.upper)}{unit}",
     )
-    return _svg(int(floor) + 22, title, said, parts)
+    return drawing(int(floor) + 22, title, said, parts)
 
 
 def line_chart(
@@ -100,25 +109,30 @@ def line_chart(
     """
     points = [point for line in lines for point in line.points if math.isfinite(point[0]) and math.isfinite(point[1])]
     if not points:
-        return _svg(20, title, "No values.", [_anchored("No values", 30.0, 14)])
+        return drawing(20, title, texts().plain("charts.no_values"), [_anchored("-", 30.0, 14)])
+    named = [line for line in lines if not line.faint]
     head = 18.0 if y_label else 4.0
-    top = head + 4.0 + (16.0 * len(lines) if len(lines) > 1 else 0.0)
+    top = head + 4.0 + (16.0 * len(named) if len(named) > 1 else 0.0)
     floor = top + 130.0
-    ticks = _ticks(min(y for _, y in points), max(y for _, y in points))
+    heights = [y for _, y in points] + [end for line in lines for span in line.spans for end in span]
+    ticks = _ticks(min(heights), max(heights))
     left = 8.0 + max(text_width(number_text(tick), _SMALL) for tick in ticks)
-    x = _scale(min(x for x, _ in points), max(x for x, _ in points), left, WIDTH - 6.0)
-    y = _scale(ticks[0], ticks[-1], floor, top)
-    parts = [_text(y_label, 2, 12, "var(--quiet, #525c66)", size=_SMALL)]
+    x = linear(min(x for x, _ in points), max(x for x, _ in points), left, WIDTH - 6.0)
+    y = linear(ticks[0], ticks[-1], floor, top)
+    parts = [text_at(y_label, 2, 12, "var(--quiet, #525c66)", size=_SMALL)]
     parts += [_tick(tick, y(tick), left) for tick in ticks]
     parts += [_anchored(written(value), x(value), floor + 15) for value in _x_ticks(points)]
     parts.append(_anchored(shortened(x_label, WIDTH - left, _SMALL), (left + WIDTH) / 2, floor + 30))
     if diagonal:
-        parts.append(_path([(x(tick), y(tick)) for tick in (ticks[0], ticks[-1])], "var(--quiet, #525c66)", "2 4"))
-    for index, line in enumerate(lines):
+        places = [at for at, _ in points]
+        ends = (max(min(places), ticks[0]), min(max(places), ticks[-1]))
+        parts.append(_path([(x(end), y(end)) for end in ends], "var(--quiet, #525c66)", "2 4"))
+    parts += [_faint(line, x, y) for line in lines if line.faint]
+    for index, line in enumerate(named):
         parts += _line(line, index, x, y)
-        parts += _legend(line, index, head + 10.0) if len(lines) > 1 else []
-    said = " ".join(_line_said(line, y_label) for line in lines)
-    return _svg(int(floor) + (36 if x_label else 20), title, said, parts)
+        parts += _legend(line, index, head + 10.0) if len(named) > 1 else []
+    said = " ".join(_line_said(line, y_label) for line in named)
+    return drawing(int(floor) + (36 if x_label else 20), title, said, parts)
 
 
 def stand_alone(svg: str) -> str:
@@ -131,7 +145,7 @@ def stand_alone(svg: str) -> str:
     _, _, width, height = (float(part) for part in root.attrib["viewBox"].split())
     outer, full = width + 28, height + 50
     inner = str(svg).replace("<svg ", f'<svg x="14" y="38" width="{width:g}" height="{height:g}" ', 1)
-    heading = _text(shortened(title, width, 14), 14, 24, size=14, weight=600)
+    heading = text_at(shortened(title, width, 14), 14, 24, size=14, weight=600)
     return (
         f'<svg xmlns="{_SVG_NAMESPACE}" viewBox="0 0 {outer:g} {full:g}" width="{outer * 1.25:g}" '
         f'height="{full * 1.25:g}" font-family="{_FONT_FAMILY}">'
@@ -140,19 +154,19 @@ def stand_alone(svg: str) -> str:
     )
 
 
-def _svg(height: int, title: str, said: str, parts: Sequence[str]) -> Markup:
+def drawing(height: int, title: str, said: str, parts: Sequence[str]) -> Markup:
     return Markup(  # noqa: S704 - every text in it went through `_escaped`
         f'<svg xmlns="{_SVG_NAMESPACE}" class="chart" viewBox="0 0 {WIDTH} {max(height, 20)}" role="img" '
-        f'aria-label="{_escaped(f"{title}. {said}")}" font-family="{_FONT_FAMILY}" font-size="{FONT}">'
-        f"<title>{_escaped(title)}</title><desc>{_escaped(said)}</desc>{''.join(parts)}</svg>"
+        f'aria-label="{escaped(f"{title}. {said}")}" font-family="{_FONT_FAMILY}" font-size="{FONT}">'
+        f"<title>{escaped(title)}</title><desc>{escaped(said)}</desc>{''.join(parts)}</svg>"
     )
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     return str(escape(printable(text)))
 
 
-def _scale(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
+def linear(low: float, high: float, start: float, stop: float) -> Callable[[float], float]:
     """Linear map of [low, high] to pixels; a single value lands in the middle."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
@@ -160,7 +174,7 @@ def _scale(low: float, high: float, start: float, stop: float) -> Callable[[floa
     return lambda value: start + (value - low) / span * (stop - start)
 
 
-def _text(
+def text_at(
     text: str,
     x: float,
     y: float,
@@ -169,12 +183,14 @@ def _text(
     anchor: str = "start",
     size: float = FONT,
     weight: int = 400,
+    axis: bool = False,
 ) -> str:
     if not text:
         return ""
+    kind = 'class="axis" ' if axis else ""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-size="{size:g}" '
-        f'font-weight="{weight}">{_escaped(text)}</text>'
+        f'<text {kind}x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}" font-size="{size:g}" '
+        f'font-weight="{weight}">{escaped(text)}</text>'
     )
 
 
@@ -186,7 +202,7 @@ def _anchored(text: str, x: float, y: float) -> str:
         anchor, at = "start", 2.0
     elif x + half > WIDTH - 2:
         anchor, at = "end", WIDTH - 2.0
-    return _text(text, at, y, "var(--quiet, #525c66)", anchor=anchor, size=_SMALL)
+    return text_at(text, at, y, "var(--quiet, #525c66)", anchor=anchor, size=_SMALL, axis=True)
 
 
 def _value_text(bar: Bar, unit: str) -> str:
@@ -196,14 +212,14 @@ def _value_text(bar: Bar, unit: str) -> str:
 def _interval_text(bar: Bar) -> str:
     if bar.low is None or bar.high is None:
         return ""
-    return f" (interval {number_text(bar.low)} to {number_text(bar.high)})"
+    return " " + texts().plain("charts.interval", low=number_text(bar.low), high=number_text(bar.high))
 
 
 def _bar(bar: Bar, top: float, scale: Callable[[float], float], unit: str) -> str:
     value = _value_text(bar, unit)
     label = shortened(bar.label, WIDTH - 12 - text_width(value, FONT), FONT)
-    drawn = f"<g><title>{_escaped(f'{bar.label}: {value}{_interval_text(bar)}')}</title>"
-    drawn += _text(label, 2, top + 13) + _text(value, WIDTH - 2, top + 13, anchor="end", weight=600)
+    drawn = f"<g><title>{escaped(f'{bar.label}: {value}{_interval_text(bar)}')}</title>"
+    drawn += text_at(label, 2, top + 13) + text_at(value, WIDTH - 2, top + 13, anchor="end", weight=600)
     if math.isfinite(bar.value):
         start, stop = sorted((scale(0.0), scale(bar.value)))
         colour = "var(--accent, #0b6b70)" if bar.value >= 0 else "var(--quiet, #525c66)"
@@ -235,10 +251,11 @@ def _column(
     held: HistogramBin, x: Callable[[float], float], y: Callable[[float], float], written: Callable[[float], str]
 ) -> str:
     left, width = x(held.lower), max(x(held.upper) - x(held.lower) - 1.0, 0.8)
-    said = f"{written(held.lower)} to {written(held.upper)}: {number_text(held.count)} rows"
+    span = texts().plain("cells.to", low=written(held.lower), high=written(held.upper))
+    said = f"{span}: {texts().count('rows', held.count)}"
     return (
         f'<rect x="{left:.1f}" y="{y(held.count):.1f}" width="{width:.1f}" height="{y(0.0) - y(held.count):.1f}" '
-        f'fill="var(--accent, #0b6b70)"><title>{_escaped(said)}</title></rect>'
+        f'fill="var(--accent, #0b6b70)"><title>{escaped(said)}</title></rect>'
     )
 
 
@@ -260,7 +277,7 @@ def _x_ticks(points: Sequence[tuple[float, float]]) -> list[float]:
 
 
 def _tick(value: float, y: float, left: float) -> str:
-    label = _text(number_text(value), left - 5, y + 4, "var(--quiet, #525c66)", anchor="end", size=_SMALL)
+    label = text_at(number_text(value), left - 5, y + 4, "var(--quiet, #525c66)", anchor="end", size=_SMALL, axis=True)
     return _horizontal(y, "var(--line, #cdd4db)", left) + label
 
 
@@ -280,22 +297,29 @@ def _line(line: Line, index: int, x: Callable[[float], float], y: Callable[[floa
     colour, dashes = _stroke(index)
     placed = [(x(at), y(value)) for at, value in line.points if math.isfinite(at) and math.isfinite(value)]
     parts = [_path(placed, colour, dashes)] if len(placed) > 1 else []
+    for (at, _), (low, high) in zip(line.points, line.spans, strict=False):
+        parts.append(f'<path d="M{x(at):.1f} {y(low):.1f}V{y(high):.1f}" stroke="{colour}" stroke-width="1.2"/>')
     if line.marked or len(placed) == 1:
         parts += [f'<circle cx="{left:.1f}" cy="{top:.1f}" r="2.6" fill="{colour}"/>' for left, top in placed]
     return parts
 
 
+def _faint(line: Line, x: Callable[[float], float], y: Callable[[float], float]) -> str:
+    path = "M" + "L".join(f"{x(at):.1f} {y(value):.1f}" for at, value in line.points)
+    return f'<path d="{path}" fill="none" stroke="var(--line, #cdd4db)" stroke-width=".8"/>'
+
+
 def _legend(line: Line, index: int, top: float) -> list[str]:
     row = top + 16.0 * index
-    label = _text(shortened(line.label, WIDTH - 40, _SMALL), 36, row, size=_SMALL)
+    label = text_at(shortened(line.label, WIDTH - 40, _SMALL), 36, row, size=_SMALL)
     return [_path([(2.0, row - 4), (30.0, row - 4)], *_stroke(index)), label]
 
 
 def _line_said(line: Line, y_label: str) -> str:
     ys = [value for _, value in line.points]
     turns = sum(1 for before, after in pairwise(ys) if after != before)
+    of = f"{line.label} ({y_label})" if y_label else line.label
     if not ys or not turns:
-        return f"{line.label}: constant."
-    about = [f"starts at {number_text(ys[0])}", f"ends at {number_text(ys[-1])}"]
-    about.append(f"lies between {number_text(min(ys))} and {number_text(max(ys))}")
-    return f"{line.label}{f' ({y_label})' if y_label else ''} {list_text(about)}."
+        return texts().plain("charts.constant", line=line.label)
+    ends = {"first": ys[0], "last": ys[-1], "low": min(ys), "high": max(ys)}
+    return texts().plain("charts.line", line=of, **{name: number_text(end) for name, end in ends.items()})

@@ -1,11 +1,21 @@
 """The tables of the intermediate and expert model pages: heads and rows of written cells for the templates."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from mlpipe_dagster.automl.fairness.report import SUPPRESSED_BELOW, Disparity
 from mlpipe_dagster.reports.model_charts import local_caption
+from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import number_text, percent_text, signed_text
-from mlpipe_dagster.xai.explanation import ColumnImportance, Figure, LocalExplanation, ModelExplanation
+from mlpipe_dagster.xai.explanation import (
+    ColumnImportance,
+    CostChoice,
+    Figure,
+    LocalExplanation,
+    ModelExplanation,
+    Rule,
+    Segment,
+    Threshold,
+    ValueEffect,
+)
 
 Head = tuple[tuple[str, bool], ...]
 Rows = list[tuple[str, ...]]
@@ -13,66 +23,45 @@ MOST_COLUMNS = 60
 MOST_CLASSES = 12
 MOST_EFFECTS = 8
 MOST_TRIALS = 60
-MOST_DISPARITIES = 200
-DIRECTIONS = {
-    "raises": "rises with it",
-    "lowers": "falls with it",
-    "mixed": "mixed",
-    "by value": "by value",
-    "none": "none",
-}
+MOST_PAIRS = 10
+
+
+def head(*keys: str) -> Head:
+    """Titles of the columns named by `keys`; `#` before a key: a column of numbers."""
+    return tuple((texts().plain(f"head.{key.removeprefix('#')}"), key.startswith("#")) for key in keys)
 
 
 def details(explanation: ModelExplanation) -> dict[str, object]:
     """Everything the template `model_details.html` lists in tables."""
     return {
-        "column_head": (
-            ("Column", False),
-            ("Read as", False),
-            ("Mean |SHAP|", True),
-            ("95% interval", True),
-            ("Share", True),
-            ("When shuffled", True),
-            ("Direction", False),
-        ),
+        "column_head": head("column", "read_as", "#shap", "#interval", "#share", "#shuffled", "direction"),
         "column_rows": [_column(column) for column in explanation.columns[:MOST_COLUMNS]],
-        "cut_note": _cut(len(explanation.columns), MOST_COLUMNS),
-        "effect_head": (("Column", False), ("Value", False), ("Rows", True), ("Mean SHAP value", True)),
+        "cut_note": cut(len(explanation.columns), MOST_COLUMNS),
+        "effect_head": head("column", "value", "#rows", "#mean_shap"),
         "effect_rows": list(_effects(explanation)),
-        "group_tables": list(_groups(explanation)),
-        "disparity_head": (
-            ("Column", False),
-            ("Group", False),
-            ("Compared with", False),
-            ("Measure", False),
-            ("Value", True),
-            ("95% interval", True),
-            ("Equal", True),
-            ("p (Holm)", True),
-        ),
-        **_disparities(explanation),
-        "score_head": (("Score", False), ("Value", True), ("Low", True), ("High", True)),
+        "score_head": head("score", "#value", "#low", "#high"),
         "score_rows": [_score(figure) for figure in (*explanation.scores, _renamed_baseline(explanation))],
-        "trial_head": (
-            ("Trial", True),
-            ("Algorithm", False),
-            ("Validation score", True),
-            ("Loss", True),
-            ("Seconds", True),
-            ("Parameters", False),
-            ("Note", False),
-        ),
+        "trial_head": head("#trial", "algorithm", "#validation", "#loss", "#seconds", "parameters", "note"),
         "trial_rows": list(_trials(explanation)),
-        "trial_note": _cut(len(explanation.leaderboard), MOST_TRIALS),
-        "method_rows": _methods(explanation),
-        "local_head": (("Column", False), ("Value", False), ("SHAP", True), ("LIME", True)),
+        "trial_note": cut(len(explanation.leaderboard), MOST_TRIALS),
+        "local_head": head("column", "value", "#shap_value", "#lime"),
         "local_tables": [(local_caption(row), _fidelity(row), _local(row)) for row in explanation.local],
         **_classes(explanation),
+        **_choices(explanation),
+        **_imitations(explanation),
     }
 
 
-def _cut(count: int, most: int) -> str:
-    return f"The first {most} of {number_text(count, 15)}." if count > most else ""
+def cut(count: int, most: int, key: str = "page.cut") -> str:
+    """That only the first of many are listed; empty where all are."""
+    return texts().plain(key, most=most, count=number_text(count, 15)) if count > most else ""
+
+
+def span(low: float | None, high: float | None) -> str:
+    """`0.6 to 0.73`."""
+    if low is None or high is None:
+        return ""
+    return texts().plain("cells.to", low=number_text(low), high=number_text(high))
 
 
 def _optional(value: float | None) -> str:
@@ -83,14 +72,15 @@ def _column(column: ColumnImportance) -> tuple[str, ...]:
     shuffled = _optional(column.permutation)
     if column.permutation_deviation is not None:
         shuffled += f" ± {number_text(column.permutation_deviation, 2)}"
-    direction = DIRECTIONS[column.direction]
+    direction = texts().plain(f"directions.{column.direction}")
     if column.correlation is not None:
-        direction += f" (Spearman {number_text(column.correlation, 2)})"
+        value = number_text(column.correlation, 2)
+        direction = texts().plain("cells.spearman", direction=direction, value=value)
     return (
         column.name,
         column.kind,
         number_text(column.shap),
-        f"{number_text(column.shap_low)} to {number_text(column.shap_high)}",
+        span(column.shap_low, column.shap_high),
         percent_text(column.share),
         shuffled,
         direction,
@@ -100,7 +90,17 @@ def _column(column: ColumnImportance) -> tuple[str, ...]:
 def _effects(explanation: ModelExplanation) -> Iterator[tuple[str, ...]]:
     for column in explanation.columns[:MOST_EFFECTS]:
         for effect in column.effects:
-            yield column.name, effect.value, number_text(effect.rows, 15), signed_text(effect.effect)
+            yield column.name, range_text(effect), number_text(effect.rows, 15), signed_text(effect.effect)
+
+
+def range_text(effect: ValueEffect) -> str:
+    """The value, or the range of numbers in words."""
+    if effect.span is None:
+        return effect.value
+    low, high = effect.span
+    if not low:
+        return texts().plain("range.up_to", high=high)
+    return texts().plain("range.between", low=low, high=high) if high else texts().plain("range.over", low=low)
 
 
 def _classes(explanation: ModelExplanation) -> dict[str, object]:
@@ -109,7 +109,7 @@ def _classes(explanation: ModelExplanation) -> dict[str, object]:
     counted = explanation.confusion
     order = sorted(range(len(counted.classes)), key=lambda at: -counted.results[at].rows)
     kept = sorted(order[:MOST_CLASSES])
-    head = (("Actual", False), *((f"predicted {counted.classes[at]}", True) for at in kept), ("Rows", True))
+    predicted = tuple((texts().plain("head.predicted", name=counted.classes[at]), True) for at in kept)
     rows = [
         (
             counted.classes[at],
@@ -128,68 +128,88 @@ def _classes(explanation: ModelExplanation) -> dict[str, object]:
         for result in (counted.results[at] for at in sorted(order[:MOST_COLUMNS]))
     ]
     return {
-        "confusion_head": head,
+        "confusion_head": (*head("actual"), *predicted, *head("#rows")),
         "confusion_rows": rows,
-        "confusion_note": _cut(len(counted.classes), MOST_CLASSES).replace("first", "largest"),
-        "class_head": (("Class", False), ("Test rows", True), ("Recall", True), ("Precision", True)),
+        "confusion_note": cut(len(counted.classes), MOST_CLASSES, "page.cut_largest"),
+        "class_head": head("class", "#test_rows", "#recall", "#precision"),
         "class_rows": by_class,
     }
 
 
 def _ratio(part: int, whole: int) -> str:
-    return f"{percent_text(part / whole)} ({part:,} of {whole:,})" if whole else "not defined (no rows)"
+    if not whole:
+        return texts().plain("cells.no_rows")
+    values = {"part": number_text(part, 15), "whole": number_text(whole, 15)}
+    return texts().plain("cells.ratio", share=percent_text(part / whole), **values)
 
 
-def _groups(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows]]:
-    for column in dict.fromkeys(group.column for group in explanation.groups):
-        groups = [group for group in explanation.groups if group.column == column]
-        measures = list(dict.fromkeys(name for group in groups for name in group.values))
-        head: Head = (("Group", False), ("Test rows", True), *((name, True) for name in measures))
-        rows = [
-            (
-                f"{group.group} *" if group.small else group.group,
-                number_text(group.rows, 15) if group.rows else f"fewer than {SUPPRESSED_BELOW}",
-                *(
-                    "not shown" if (value := group.values.get(name)) is None else number_text(value)
-                    for name in measures
-                ),
-            )
-            for group in groups
-        ]
-        yield column, head, rows
-
-
-def _disparities(explanation: ModelExplanation) -> dict[str, object]:
-    """Clear differences between groups, the surest first; and all of them, for experts."""
-    compared = [one for one in explanation.disparities if one.value is not None]
-    clear = sorted((one for one in compared if one.clear), key=lambda one: one.p_adjusted or 0.0)
+def _choices(explanation: ModelExplanation) -> dict[str, object]:
+    """Thresholds, costs, weak segments, interactions, calibration."""
+    thresholds, weak, calibration = explanation.thresholds, explanation.weak, explanation.calibration
     return {
-        "compared": len([one for one in compared if not one.too_few]),
-        "clear_rows": [_disparity(one) for one in clear[:MOST_COLUMNS]],
-        "clear_note": _cut(len(clear), MOST_COLUMNS),
-        "disparity_rows": [_disparity(one) for one in compared[:MOST_DISPARITIES]],
-        "disparity_note": _cut(len(compared), MOST_DISPARITIES),
+        "threshold_head": head("#threshold", "#flagged", "#found", "#right", "#false_alarms", "#accuracy"),
+        "threshold_rows": [_threshold(step) for step in thresholds.steps] if thresholds else [],
+        "cost_head": head("#miss", "#threshold", "#cost", "#interval", "#at_half"),
+        "cost_rows": [_cost(cost) for cost in thresholds.costs] if thresholds else [],
+        "segment_head": head("conditions", "#rows", "#error", "#interval"),
+        "segment_rows": [_segment(part, bool(explanation.classes)) for part in weak.segments] if weak else [],
+        "pair_head": head("first", "second", "#strength", "#h"),
+        "pair_rows": [
+            (pair.first, pair.second, number_text(pair.strength), percent_text(pair.share))
+            for pair in explanation.interactions[:MOST_PAIRS]
+        ],
+        "calibration_head": head("#predicted_mean", "#observed", "#interval", "#rows"),
+        "calibration_rows": [
+            (number_text(held.predicted), number_text(held.observed), span(held.low, held.high), str(held.rows))
+            for held in (calibration.bins if calibration else ())
+        ],
     }
 
 
-def _disparity(one: Disparity) -> tuple[str, ...]:
-    known = one.low is not None and one.high is not None
-    interval = f"{number_text(one.low or 0.0)} to {number_text(one.high or 0.0)}" if known else one.note
+def _threshold(step: Threshold) -> tuple[str, ...]:
+    shares = (step.flagged, step.found, step.right, step.false_alarms, step.accuracy)
+    undefined = texts().plain("cells.not_defined")
+    return number_text(step.threshold), *(undefined if share is None else percent_text(share) for share in shares)
+
+
+def _cost(cost: CostChoice) -> tuple[str, ...]:
+    miss, threshold = number_text(cost.miss), number_text(cost.threshold)
+    return miss, threshold, number_text(cost.cost), span(cost.low, cost.high), number_text(cost.cost_at_half)
+
+
+def error_text(value: float, classes: bool) -> str:
+    """A share of wrong answers, or an error in the unit of the target."""
+    return percent_text(value) if classes else number_text(value)
+
+
+def _segment(segment: Segment, classes: bool) -> tuple[str, ...]:
+    low, high = error_text(segment.low, classes), error_text(segment.high, classes)
     return (
-        one.column,
-        f"{one.group} *" if one.too_few else one.group,
-        one.reference,
-        one.measure if one.outcome is None else f"{one.measure} of {one.outcome}",
-        number_text(one.value or 0.0),
-        interval,
-        number_text(one.equal),
-        "" if one.p_adjusted is None else "< 0.001" if one.p_adjusted < 0.001 else number_text(one.p_adjusted, 2),
+        texts().conditions(segment.conditions) + (" *" if segment.worse else ""),
+        number_text(segment.rows, 15),
+        error_text(segment.error, classes),
+        texts().plain("cells.to", low=low, high=high),
     )
+
+
+def _imitations(explanation: ModelExplanation) -> dict[str, object]:
+    """The surrogate's rules."""
+    rules = explanation.surrogate.rules if explanation.surrogate else ()
+    return {
+        "rule_head": head("conditions", "answer", "#rows", "#agreement"),
+        "rule_rows": [_rule(rule, bool(explanation.classes)) for rule in rules],
+    }
+
+
+def _rule(rule: Rule, classes: bool) -> tuple[str, ...]:
+    agreeing = percent_text(rule.agreeing) if classes else f"± {number_text(rule.agreeing)}"
+    return texts().conditions(rule.conditions), rule.answer, number_text(rule.rows, 15), agreeing
 
 
 def _renamed_baseline(explanation: ModelExplanation) -> Figure:
     baseline = explanation.baseline_score
-    return baseline.model_copy(update={"name": f"{baseline.name} of the baseline, {explanation.baseline_algorithm}"})
+    values = {"name": baseline.name, "algorithm": explanation.baseline_algorithm}
+    return baseline.model_copy(update={"name": texts().plain("details.baseline_score", **values)})
 
 
 def _score(figure: Figure) -> tuple[str, ...]:
@@ -198,58 +218,35 @@ def _score(figure: Figure) -> tuple[str, ...]:
 
 def _trials(explanation: ModelExplanation) -> Iterator[tuple[str, ...]]:
     for trial in explanation.leaderboard[:MOST_TRIALS]:
+        marked = texts().plain("details.baseline_mark", algorithm=trial.algorithm)
         yield (
             str(trial.number),
-            f"{trial.algorithm} (baseline)" if trial.baseline else trial.algorithm,
+            marked if trial.baseline else trial.algorithm,
             "" if trial.score is None else number_text(trial.score, 4),
             "" if trial.loss is None else number_text(trial.loss, 4),
             number_text(trial.seconds, 2),
-            _parameters(trial.parameters),
+            parameters(trial.parameters),
             trial.note,
         )
 
 
-def _parameters(parameters: dict[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in parameters.items())
+def parameters(values: dict[str, str]) -> str:
+    """`depth = 3, rate = 0.1`."""
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
 def _fidelity(row: LocalExplanation) -> str:
-    return f"The linear model of LIME fits with R² = {number_text(row.lime_fidelity, 2)} around this row."
+    if row.lime_fidelity is None or row.lime_agreement is None:
+        return ""
+    agreement = row.lime_agreement
+    values = {"fidelity": number_text(row.lime_fidelity, 2), "shared": agreement.shared, "top": agreement.top}
+    if agreement.correlation is None:
+        return texts().plain("details.lime_fits_plain", **values)
+    return texts().plain("details.lime_fits", correlation=number_text(agreement.correlation, 2), **values)
 
 
 def _local(row: LocalExplanation) -> Rows:
     return [
         (part.column, part.value, signed_text(part.shap), "" if part.lime is None else signed_text(part.lime))
         for part in row.contributions
-    ]
-
-
-def _methods(explanation: ModelExplanation) -> Sequence[tuple[str, str]]:
-    method = explanation.method
-    held = "holds" if explanation.additivity_holds else "does not hold"
-    return [
-        ("SHAP values", f"{method.shap} (Lundberg and Lee 2017), summed over the features of each original column"),
-        ("Explained output", method.output),
-        ("Base value", ", ".join(number_text(base, 4) for base in method.base)),
-        (
-            "Additivity",
-            f"{held}: largest error {number_text(method.additivity_error, 2)}, "
-            f"accepted {number_text(method.additivity_tolerance, 2)}",
-        ),
-        ("Rows", f"{method.explained_rows:,} explained, {method.background_rows:,} as background"),
-        ("Intervals of influence", f"percentile bootstrap, {method.bootstrap_draws:,} draws of rows, 95%"),
-        (
-            "Shuffling",
-            f"{method.permutation_repeats} repeats, growth of the {method.permutation_loss} ± standard deviation",
-        ),
-        ("Partial dependence", "Friedman 2001, on up to 200 training rows"),
-        (
-            "LIME",
-            f"Ribeiro et al. 2016: {method.lime_samples:,} perturbed rows, exponential kernel of width "
-            f"{method.lime_kernel_width} times √columns, weighted ridge; contributions relative to the average row",
-        ),
-        ("Model", f"{explanation.algorithm}: {_parameters(explanation.parameters) or 'no parameters'}"),
-        ("Seed", str(method.seed)),
-        ("Versions", ", ".join(f"{name} {number}" for name, number in method.versions.items())),
-        ("Schema", explanation.schema_version),
     ]

@@ -9,10 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mlpipe_dagster.bias.labels import outcome_label
-from mlpipe_dagster.reports.wording import frequency_text, list_text, number_text, percent_text, printable, signed_text
+from mlpipe_dagster.reports.texts import quoted, texts
+from mlpipe_dagster.reports.wording import list_text, number_text, percent_text, printable, signed_text
 from mlpipe_dagster.vocabulary import Level
-
-LEVEL_TITLES = {Level.BEGINNER: "Beginner", Level.INTERMEDIATE: "Intermediate", Level.EXPERT: "Expert"}
 
 
 @cache
@@ -30,24 +29,19 @@ def environment() -> Environment:
         number=number_text,
         signed=signed_text,
         percent=percent_text,
-        frequency=frequency_text,
         listed=list_text,
         quoted=quoted,
         outcome=outcome,
         linkable=linkable,
+        note=lambda note: texts().note(note),
     )
-    made.globals["level_titles"] = {str(level): title for level, title in LEVEL_TITLES.items()}
+    made.globals["levels"] = [str(level) for level in Level]
     return made
 
 
 def _written(value: object) -> object:
     """What a template writes: texts of the data without the characters that would break or turn the page."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def quoted(name: str) -> Markup:
-    """A name from the data in quotation marks, kept from turning the writing direction of the sentence around it."""
-    return Markup("“<bdi>{}</bdi>”").format(printable(name))
 
 
 def outcome(name: str, target: str) -> Markup:
@@ -61,7 +55,7 @@ def render(template: str, **context: object) -> str:
     `base.html` reads two optional values: `level` (the page's own level) and `links`: the keys `beginner`,
     `intermediate` and `expert` lead to the same report at that level, every other key is the text of a link.
     """
-    return environment().get_template(template).render(**context)
+    return environment().get_template(template).render(t=texts(), **context)
 
 
 def linkable(address: str) -> bool:

@@ -5,12 +5,38 @@ Only text; nothing is computed from data here.
 
 import math
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 MINUS = "\u2212"
 ELLIPSIS = "\u2026"
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
 _DIRECTION_MARKS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 _UNPRINTABLE = {code: "\ufffd" for code in (*_CONTROLS, *_DIRECTION_MARKS) if code not in (0x09, 0x0A, 0x0D)}
+
+
+_SWAPPED = str.maketrans(",.", ".,")
+_LANGUAGE: ContextVar[str] = ContextVar("language", default="en")
+
+
+def language() -> str:
+    """The language that is written at the moment."""
+    return _LANGUAGE.get()
+
+
+@contextmanager
+def written_in(code: str) -> Iterator[None]:
+    """Inside, texts and numbers are those of the language `code` (`de`: 1.234,5 and 12 %)."""
+    token = _LANGUAGE.set(code)
+    try:
+        yield
+    finally:
+        _LANGUAGE.reset(token)
+
+
+def _local(text: str) -> str:
+    return text.translate(_SWAPPED) if language() == "de" else text
 
 
 def number_text(value: float, significant: int = 3) -> str:
@@ -24,11 +50,12 @@ def number_text(value: float, significant: int = 3) -> str:
         return "0"
     exponent = math.floor(math.log10(size))
     if exponent < -4 or exponent > 14:
-        return f"{value:.{significant - 1}e}".replace("-", MINUS, 1) if value < 0 else f"{value:.{significant - 1}e}"
+        text = f"{value:.{significant - 1}e}"
+        return _local(text.replace("-", MINUS, 1) if value < 0 else text)
     text = f"{size:,.{max(significant - 1 - exponent, 0)}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return f"{MINUS}{text}" if value < 0 else text
+    return _local(f"{MINUS}{text}" if value < 0 else text)
 
 
 def signed_text(value: float, significant: int = 3) -> str:
@@ -43,21 +70,22 @@ def percent_text(share: float, digits: int = 1) -> str:
         return number_text(share)
     text = f"{share * 100:.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{text.replace('-', MINUS)}%"
+    return _local(text.replace("-", MINUS)) + ("\u00a0%" if language() == "de" else "%")
 
 
-def frequency_text(share: float) -> str:
-    """A share as a frequency people picture: 0.81 -> about 8 of 10, 0.03 -> about 3 of 100.
+def frequency_parts(share: float) -> tuple[str, int, int]:
+    """A share as a frequency people picture: how it is meant (`about`, `none`, `all`, `fewer`, `more`), count, group.
 
-    Rounds to tenths, unless that would say never or always of what is neither.
+    0.81 is about 8 of 10, 0.03 about 3 of 100. Rounds to tenths, unless that would say never or always of what is
+    neither.
     """
     if share in (0.0, 1.0):
-        return "none" if share == 0.0 else "all"
+        return "none" if share == 0.0 else "all", 0, 0
     for group in (10, 100, 1000):
         count = round(share * group)
         if 0 < count < group and (group > 10 or 0.1 <= share <= 0.9):
-            return f"about {count} of {group:,}"
-    return "fewer than 1 of 1,000" if share < 0.5 else "more than 999 of 1,000"
+            return "about", count, group
+    return ("fewer" if share < 0.5 else "more"), 0, 1000
 
 
 def list_text(words: list[str], conjunction: str = "and") -> str:

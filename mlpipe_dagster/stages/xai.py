@@ -8,12 +8,15 @@ from pathlib import Path
 
 from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.choices import settle
 from mlpipe_dagster.errors import ModelError, UnknownThing, UserError
 from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
 from mlpipe_dagster.reports.plots import factors_plot
-from mlpipe_dagster.reports.wording import list_text, percent_text
-from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
+from mlpipe_dagster.reports.texts import texts
+from mlpipe_dagster.reports.wording import list_text, percent_text, written_in
+from mlpipe_dagster.stages.explanation_checks import explanation_checks
+from mlpipe_dagster.stages.outcome import Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.tables.load import load
 from mlpipe_dagster.vocabulary import CLASSIFICATION_ALIASES, Level, ReportType, Stage, TaskKind
@@ -46,17 +49,17 @@ def explain(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     with open_table(warehouse, claim) as table, tempfile.TemporaryDirectory(prefix="mlpipe-") as name:
         folder, level = Path(name), _level(warehouse, claim, table)
         try:
-            about_model = explain_stored_model(warehouse, claim, table, row, folder)
+            about_model, test_rows = _explained(warehouse, claim, table, row, folder)
         except ModelError as refusal:
             say(f"{refusal} The data are explained all the same.")
             pages = _render_pages(warehouse, claim, row, None, _about_data(warehouse, claim, table, row), folder)
             results.save_data_explanation_alone(warehouse, claim, row, pages, level, refusal)
             raise
-        about_data = _about_data(warehouse, claim, table, row, about_model)
+        about_data = _about_data(warehouse, claim, table, row, about_model, test_rows)
         pages = _render_pages(warehouse, claim, row, about_model, about_data, folder)
     results.save_explanations(warehouse, claim, row, pages, level)
     store_plot(warehouse, "xai_report", table.version, factors_plot(about_model))
-    return _outcome(warehouse, table, row, about_model, level)
+    return _outcome(warehouse, table, row, about_model, level, pages)
 
 
 def _model_row(warehouse: Warehouse, claim: Claim) -> ModelRow:
@@ -72,17 +75,22 @@ def _model_row(warehouse: Warehouse, claim: Claim) -> ModelRow:
     return row
 
 
-def explain_stored_model(
+def _explained(
     warehouse: Warehouse, claim: Claim, table: Table, row: ModelRow, folder: Path
-) -> ModelExplanation:
-    """The explanation of our model, or of an ONNX or skops file from outside; raises ModelError for any other."""
+) -> tuple[ModelExplanation, tuple[int, ...]]:
+    """The explanation of our model, or of an ONNX or skops file from outside; raises ModelError for any other.
+
+    With it the positions of the test rows, where rows were held out.
+    """
     with warehouse.reading() as session:
         files = models.model_files(session, row)
     hidden = tuple(column.name for column in table.profile.columns if column.personal)
+    sensitive = {*_sensitive(table), *(found.column for found in find_sensitive(table.profile))}
     if row.run_id and MANIFEST in {file.filename for file in files}:
         for file in files:
             _copy(warehouse, file, folder)
-        return explain_model(artefacts.load(folder), load(table.parquet), hide=hidden)
+        model = artefacts.load(folder)
+        return explain_model(model, load(table.parquet), hide=hidden, keep=sensitive), model.test_rows
     file = _safe_file(warehouse, row, files)
     target, task = _aim(warehouse, claim, table, row)
     described = Described(
@@ -93,7 +101,7 @@ def explain_stored_model(
         threads=warehouse.settings.threads,
         most_bytes=warehouse.settings.max_foreign_model_bytes,
     )
-    return explain_apart(_copy(warehouse, file, folder), table.parquet, described, hidden)
+    return explain_apart(_copy(warehouse, file, folder), table.parquet, described, hidden), ()
 
 
 def _safe_file(warehouse: Warehouse, row: ModelRow, files: Sequence[ModelFileRow]) -> ModelFileRow:
@@ -130,7 +138,12 @@ def _sensitive(table: Table) -> tuple[str, ...]:
 
 
 def _about_data(
-    warehouse: Warehouse, claim: Claim, table: Table, row: ModelRow, about_model: ModelExplanation | None = None
+    warehouse: Warehouse,
+    claim: Claim,
+    table: Table,
+    row: ModelRow,
+    about_model: ModelExplanation | None = None,
+    test_rows: Sequence[int] = (),
 ) -> DataExplanation:
     target: str | None = None
     task: TaskKind | None = None
@@ -139,7 +152,14 @@ def _about_data(
     else:
         with suppress(UserError):  # a table may be explained without a target
             target, task = _aim(warehouse, claim, table, row)
-    return explain_data(table.profile, target=target, task=task, bias=_bias_report(warehouse, claim))
+    return explain_data(
+        table.profile,
+        target=target,
+        task=task,
+        bias=_bias_report(warehouse, claim),
+        table=load(table.parquet),
+        test_rows=test_rows,
+    )
 
 
 def _level(warehouse: Warehouse, claim: Claim, table: Table) -> Level:
@@ -164,14 +184,14 @@ def _render_pages(
     about_data: DataExplanation,
     folder: Path,
 ) -> list[NewExplanation]:
-    pages = []
+    language, pages = warehouse.settings.report_language, []
     for level in Level:
         for report_type in ReportType if about_model else (ReportType.DATA,):
             page_links = _page_links(warehouse, claim, row, report_type)
             if about_model and report_type is ReportType.MODEL:
-                html = render_model_explanation(about_model, level, page_links)
+                html = render_model_explanation(about_model, level, page_links, language=language)
             else:
-                html = render_data_explanation(about_data, level, page_links)
+                html = render_data_explanation(about_data, level, page_links, language=language)
             file = folder / f"{report_type.value}_{level.value}.html"
             file.write_text(html, encoding="utf-8")
             place = ("explanations", claim.owner.user_id, row.model_id, f"row-{claim.row_id}-{claim.run_id}")
@@ -187,17 +207,24 @@ def _page_links(warehouse: Warehouse, claim: Claim, row: ModelRow, report_type: 
     def page(kind: ReportType, level: Level) -> str:
         return links.explanation_link(settings, owner.user_id, owner.dataset_id, row.model_id, kind, level)
 
-    return {level.value: page(report_type, level) for level in Level} | {
-        "The model explained" if other is ReportType.MODEL else "The data explained": page(other, Level.BEGINNER),
-        "Bias report": links.bias_view_link(settings, owner.user_id, owner.dataset_id),
-        "Pipeline": links.pipeline_link(settings, claim.partition_key, owner.user_id),
-        "Dagster run": links.run_link(settings, claim.run_id),
-        "In the lineage": links.asset_partition_link(settings, "xai_report", claim.partition_key),
-    }
+    with written_in(settings.report_language):
+        named = texts().plain
+        return {level.value: page(report_type, level) for level in Level} | {
+            named(f"page.{other.value}"): page(other, Level.BEGINNER),
+            named("page.bias_report"): links.bias_view_link(settings, owner.user_id, owner.dataset_id),
+            named("page.pipeline"): links.pipeline_link(settings, claim.partition_key, owner.user_id),
+            named("page.run"): links.run_link(settings, claim.run_id),
+            named("page.lineage"): links.asset_partition_link(settings, "xai_report", claim.partition_key),
+        }
 
 
 def _outcome(
-    warehouse: Warehouse, table: Table, row: ModelRow, explanation: ModelExplanation, level: Level
+    warehouse: Warehouse,
+    table: Table,
+    row: ModelRow,
+    explanation: ModelExplanation,
+    level: Level,
+    pages: Sequence[NewExplanation],
 ) -> StageOutcome:
     settings, version = warehouse.settings, table.version
     factors = explanation.columns[:FACTORS_SHOWN]
@@ -212,28 +239,20 @@ def _outcome(
             "model": f"{row.model_id} {row.version}",
             "level": level.value,
             "rows explained": explanation.method.explained_rows,
+            "additivity error": explanation.method.additivity_error,
+            **({"surrogate fidelity": explanation.surrogate.fidelity.value} if explanation.surrogate else {}),
         },
         links={
-            report_type.value.replace("_", " "): links.explanation_link(
-                settings, version.user_id, version.dataset_id, row.model_id, report_type, level
+            f"{report_type.value.replace('_', ' ')}, {shown.value}": links.explanation_link(
+                settings, version.user_id, version.dataset_id, row.model_id, report_type, shown
             )
             for report_type in ReportType
+            for shown in Level
         },
-        checks=(_additivity_check(explanation),),
+        checks=explanation_checks(explanation, max(page.file.size for page in pages)),
         table=tuple(
             {"column": factor.name, "share of influence": percent_text(factor.share), "mean |SHAP|": factor.shap}
             for factor in factors
         ),
         table_name="columns by influence",
     )
-
-
-def _additivity_check(explanation: ModelExplanation) -> Check:
-    gap = f"{explanation.method.additivity_error:.1e}"
-    text = (
-        f"The influences of the columns add up to the model's own output; the largest gap is {gap}."
-        if explanation.additivity_holds
-        else "The influences of the columns do not add up to the model's own output (they miss it by up to "
-        f"{gap}). Treat the explanation with caution."
-    )
-    return Check("shap_values_add_up", explanation.additivity_holds, text, severity="error")

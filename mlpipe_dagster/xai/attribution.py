@@ -4,6 +4,8 @@ Nothing is averaged or worded here. References: Lundberg and Lee 2017 (SHAP), Lu
 Štrumbelj and Kononenko 2014 (sampled permutations).
 """
 
+import math
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import shap
-from scipy.sparse import issparse
 from sklearn.base import is_classifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -27,11 +28,9 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRe
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mlpipe_dagster.errors import ModelError
-
-Floats = npt.NDArray[np.float64]
-Output = Callable[[pd.DataFrame], Floats]
-"""The explained output of the model on raw columns: rows x outputs (one output, or one for each of 3+ classes)."""
+from mlpipe_dagster.xai.explanation import Note, Scale, ShapMethod
+from mlpipe_dagster.xai.pool import Ask, Features, Places, Pool, features_of
+from mlpipe_dagster.xai.values import Floats
 
 TOLERANCE = 1e-5
 """Largest accepted additivity error, relative to the largest output (absolute where outputs are below 1)."""
@@ -39,9 +38,7 @@ PERMUTATION_BACKGROUND = 24
 PERMUTATION_EVALUATIONS = 150_000
 TREE_OPERATIONS = 4e9
 FEWEST_ROWS = 25
-
-_TREES = "SHAP TreeExplainer (tree path dependent)"
-_LINEAR = "SHAP LinearExplainer (independent columns)"
+TIMED_ROWS = 100
 _MARGIN_TREES = (HistGradientBoostingClassifier,)
 _PROBABILITY_TREES = (DecisionTreeClassifier, RandomForestClassifier, ExtraTreesClassifier)
 _VALUE_TREES = (
@@ -67,12 +64,15 @@ class Attribution:
     rows: pd.DataFrame
     columns: tuple[str, ...]
     """The original columns that reach the model, in table order."""
-    scale: str
-    """`log-odds`, `margin`, `probability` or `predicted value`: the unit of values, base and output."""
-    method: str
-    model_output: Output
+    scale: Scale
+    """The unit of values, base and output."""
+    method: ShapMethod
+    ask: Ask
+    """The explained output of encoded rows: rows x outputs (one output, or one for each of 3+ classes)."""
     background_rows: int = 0
-    notes: tuple[str, ...] = field(default=())
+    sampling_error: float | None = None
+    """Standard error of a single value (root mean square) where values are sampled."""
+    notes: tuple[Note, ...] = field(default=())
 
     @property
     def additivity_error(self) -> float:
@@ -91,12 +91,19 @@ class Attribution:
 
 
 def attribute(
-    estimator: Pipeline, rows: pd.DataFrame, background: pd.DataFrame, origins: Sequence[str], *, seed: int = 0
+    estimator: Pipeline,
+    rows: pd.DataFrame,
+    background: pd.DataFrame,
+    origins: Sequence[str],
+    *,
+    seed: int = 0,
+    seconds: float = math.inf,
 ) -> Attribution:
     """SHAP values of `rows` for the fitted pipeline `estimator`, summed over the features of each original column.
 
     `origins` names the original column of every feature that `estimator[:-1]` yields. Trees and linear models get
     their exact explainer; every other model, and one whose values do not add up, sampled permutations of the columns.
+    Where the explainer would take longer than `seconds`, the number of rows is halved until it does not.
 
     Raises
     ------
@@ -105,136 +112,129 @@ def attribute(
     """
     final = estimator[-1]
     if _is_tree(final):
-        made = _explain_trees(estimator, rows, origins)
+        made = _explain_trees(estimator, rows, origins, seconds)
     elif isinstance(final, _MARGIN_LINEAR + _VALUE_LINEAR):
         made = _explain_linear(estimator, rows, background, origins)
     else:
-        return explain_permutations(estimator, rows, background, origins, seed=seed)
+        return explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
     if made is not None and made.additivity_holds:
         return made
-    reason = "the trees are too large for the exact explainer"
+    reason = Note(key="trees_too_large")
     if made is not None:
-        reason = f"the values of {made.method} did not add up (error {made.additivity_error:.2g})"
-    sampled = explain_permutations(estimator, rows, background, origins, seed=seed)
-    return replace(sampled, notes=(f"Sampled permutations were used, because {reason}.", *sampled.notes))
+        reason = Note(key="did_not_add_up", values={"error": made.additivity_error})
+    sampled = explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
+    return replace(sampled, notes=(reason, *sampled.notes))
 
 
-def transformed(estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[str]) -> Floats:
-    """What the last step of the pipeline sees, dense.
-
-    Raises
-    ------
-    ModelError
-        The number of features is not the number of `origins`.
-    """
-    features = estimator[:-1].transform(rows) if len(estimator.steps) > 1 else rows
-    dense = np.asarray(_dense(features), dtype=np.float64)
-    if dense.shape[1] != len(origins):
-        raise ModelError(
-            f"The model yields {dense.shape[1]} features, but {len(origins)} are described: it cannot be explained."
-        )
-    return dense
-
-
-def _dense(features: Any) -> Any:
-    return features.toarray() if issparse(features) else features
-
-
-def chance_or_value(estimator: Pipeline) -> tuple[Output, str]:
+def chance_or_value(estimator: Pipeline) -> tuple[Ask, Scale]:
     """The model's probability (binary: of the second class; else of each class) or predicted value, and its name."""
-    if hasattr(estimator, "predict_proba"):
-        return lambda rows: _outputs(estimator.predict_proba(rows)), "probability"
-    if is_classifier(estimator):
-        return lambda rows: _outputs(estimator.decision_function(rows)), "margin"
-    return lambda rows: _outputs(estimator.predict(rows)), "predicted value"
+    final = estimator[-1]
+    if hasattr(final, "predict_proba"):
+        return lambda features: _outputs(final.predict_proba(features)), "probability"
+    if is_classifier(final):
+        return lambda features: _outputs(final.decision_function(features)), "margin"
+    return lambda features: _outputs(final.predict(features)), "predicted value"
 
 
 def explain_permutations(
-    estimator: Pipeline, rows: pd.DataFrame, background: pd.DataFrame, origins: Sequence[str], *, seed: int = 0
+    estimator: Pipeline,
+    rows: pd.DataFrame,
+    background: pd.DataFrame,
+    origins: Sequence[str],
+    *,
+    seed: int = 0,
+    seconds: float = math.inf,
 ) -> Attribution:
-    """SHAP values from random orders of the original columns, for any model that answers on raw columns.
+    """SHAP values from random orders of the original columns, for any model.
 
     For each background row one order of the columns is drawn; going through it, the columns of the background row
     are replaced one by one by those of the explained row, and every step's change is that column's. The steps of an
     order telescope, so additivity holds exactly; a column's own value is an estimate over as many orders as there are
-    background rows. Orders come in antithetic pairs. The number of rows is cut to keep within
-    `PERMUTATION_EVALUATIONS` predictions.
+    background rows. Orders come in antithetic pairs, whose spread gives the standard error. The number of rows is cut
+    to keep within `PERMUTATION_EVALUATIONS` predictions and, as far as 25 rows allow, within `seconds`.
     """
-    columns = _used_columns(rows, origins)
-    output, scale = chance_or_value(estimator)
+    ask, scale = chance_or_value(estimator)
     generator = np.random.default_rng(seed)
     drawn = background.iloc[generator.permutation(len(background))[:PERMUTATION_BACKGROUND]]
-    evaluations = len(drawn) * (len(columns) + 1)
+    evaluations = len(drawn) * (len(set(origins)) + 1)
     kept = _sampled(rows, max(PERMUTATION_EVALUATIONS // evaluations, FEWEST_ROWS), seed)
-    base, at_once = output(drawn).mean(axis=0), max(20_000 // evaluations, 1)
-    chunks = [kept.iloc[start : start + at_once] for start in range(0, len(kept), at_once)]
-    values = np.concatenate([_permuted(output, chunk, drawn, columns, generator) for chunk in chunks])
+    pool = Pool.of(estimator, pd.concat([drawn, kept], join="inner"), origins)
+    started = time.perf_counter()
+    base = ask(pool.mixed(pool.rows(np.arange(len(drawn))))).mean(axis=0)
+    each = (time.perf_counter() - started) / len(drawn)
+    count = _halved(len(kept), lambda rows_: rows_ * evaluations * each <= seconds)
+    made = [_permuted(ask, pool, len(drawn), len(drawn) + row, generator) for row in range(count)]
+    kept = kept.iloc[:count]
     return Attribution(
-        values=values,
+        values=np.array([values for values, _ in made]),
         base=base,
-        output=output(kept),
+        output=ask(features_of(estimator, kept, origins)),
         rows=kept,
-        columns=columns,
+        columns=pool.columns,
         scale=scale,
-        method="sampled permutations of the columns",
-        model_output=output,
+        method="permutations",
+        ask=ask,
         background_rows=len(drawn),
-        notes=(f"SHAP values are estimates from {len(drawn)} random orders of the columns for each row.",),
+        sampling_error=float(np.sqrt(np.mean([variance for _, variance in made]))),
+        notes=(Note(key="permutations", values={"orders": len(drawn)}),),
     )
 
 
-def _permuted(
-    output: Output, rows: pd.DataFrame, background: pd.DataFrame, columns: Sequence[str], generator: np.random.Generator
-) -> Floats:
-    """rows x columns x outputs: the mean change of the output as each column of a row replaces the background's."""
-    orders = [_antithetic_orders(len(background), len(columns), generator) for _ in range(len(rows))]
-    hybrids = [_hybrids(rows.iloc[[at]], background, columns, order) for at, order in enumerate(orders)]
-    answers = output(pd.concat(hybrids, ignore_index=True))
-    answers = answers.reshape(len(rows), len(background), len(columns) + 1, -1)
-    steps = np.diff(answers, axis=2)
-    values = np.zeros((len(rows), len(columns), answers.shape[-1]))
-    for at, order in enumerate(orders):
-        ranks = np.argsort(order, axis=1)
-        values[at] = np.take_along_axis(steps[at], ranks[:, :, None], axis=1).mean(axis=0)
-    return values
+def _permuted(ask: Ask, pool: Pool, orders: int, row: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+    """columns x outputs: the mean change of the output as each column of the pool's row replaces those of the
+    background (the pool's first rows), and the squared standard error of that mean."""
+    columns = len(pool.columns)
+    order = _antithetic_orders(orders, columns, generator)
+    ranks = np.argsort(order, axis=1)
+    replaced = ranks[:, None, :] < np.arange(columns + 1)[None, :, None]
+    places = np.where(replaced, row, np.arange(orders)[:, None, None]).astype(np.intp)
+    answers = pool.ask(ask, places.reshape(-1, columns)).reshape(orders, columns + 1, -1)
+    steps = np.take_along_axis(np.diff(answers, axis=1), ranks[:, :, None], axis=1)
+    pairs = steps[: orders // 2 * 2].reshape(-1, 2, *steps.shape[1:]).mean(axis=1) if orders > 3 else steps
+    return steps.mean(axis=0), pairs.var(axis=0, ddof=1 if len(pairs) > 1 else 0) / len(pairs)
 
 
-def _antithetic_orders(count: int, columns: int, generator: np.random.Generator) -> npt.NDArray[np.intp]:
+def _antithetic_orders(count: int, columns: int, generator: np.random.Generator) -> Places:
     """`count` orders of the columns; every second one is the one before it, backwards."""
     forward = [generator.permutation(columns) for _ in range((count + 1) // 2)]
     return np.array([order[::step] for order in forward for step in (1, -1)][:count], dtype=np.intp)
 
 
-def _hybrids(
-    row: pd.DataFrame, background: pd.DataFrame, columns: Sequence[str], orders: npt.NDArray[np.intp]
-) -> pd.DataFrame:
-    """For each background row its steps towards `row`: none of its columns replaced, then one more at each step."""
-    steps = len(columns) + 1
-    ranks = np.argsort(orders, axis=1)
-    both, own = pd.concat([background, row]), len(background)
-    start = np.repeat(np.arange(own), steps)
-    made = both.iloc[start].reset_index(drop=True)
-    for position, name in enumerate(columns):
-        replaced = (ranks[:, position, None] < np.arange(steps)[None, :]).ravel()
-        made[name] = both[name].take(np.where(replaced, own, start)).reset_index(drop=True)
-    return made
-
-
-def _explain_trees(estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[str]) -> Attribution | None:
+def _explain_trees(
+    estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[str], seconds: float
+) -> Attribution | None:
     """TreeExplainer with the trees' own training weights as background; None where it would take too long."""
     final = estimator[-1]
     affordable = int(TREE_OPERATIONS / _operations_per_row(final))
     if affordable < min(FEWEST_ROWS, len(rows)):
         return None
-    kept = _sampled(rows, affordable, 0)
-    output, scale = _tree_output(estimator, origins)
     explainer: Any = shap.TreeExplainer(final, feature_perturbation="tree_path_dependent")
+    kept = _sampled(rows, affordable, 0)
+    features = features_of(estimator, kept, origins)
+    if len(kept) > TIMED_ROWS and math.isfinite(seconds):
+        started = time.perf_counter()
+        _shap_values(explainer, features[:TIMED_ROWS])
+        each = (time.perf_counter() - started) / TIMED_ROWS
+        kept = _sampled(kept, _halved(len(kept), lambda count: count * each <= seconds), 0)
+        features = features_of(estimator, kept, origins)
+    ask, scale = _tree_output(estimator)
+    base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
+    values = _shap_values(explainer, features)
+    return _by_column(Attribution(values, base, ask(features), kept, tuple(origins), scale, "trees", ask))
+
+
+def _shap_values(explainer: Any, features: Features) -> Floats:
+    """rows x features x outputs; whether they add up is checked on the whole pipeline's output."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "LightGBM binary classifier with TreeExplainer")  # read as what it is below
-        values = explainer.shap_values(transformed(estimator, kept, origins), check_additivity=False)
-    base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
-    made = Attribution(_features(values), base, output(kept), kept, tuple(origins), scale, _TREES, output)
-    return _by_column(made)
+        return _three_way(explainer.shap_values(features, check_additivity=False))
+
+
+def _halved(count: int, affordable: Callable[[int], bool]) -> int:
+    """`count`, halved until it is affordable, but not below 25 (or `count` itself)."""
+    while count // 2 >= FEWEST_ROWS and not affordable(count):
+        count //= 2
+    return count
 
 
 def _explain_linear(
@@ -242,23 +242,22 @@ def _explain_linear(
 ) -> Attribution:
     """LinearExplainer: coefficient times the distance from the background's mean."""
     final = estimator[-1]
-    scale = "predicted value" if isinstance(final, _VALUE_LINEAR) else "margin"
+    scale: Scale = "predicted value" if isinstance(final, _VALUE_LINEAR) else "margin"
     if isinstance(final, LogisticRegression):
         scale = "log-odds"
-    ask = final.predict if scale == "predicted value" else final.decision_function
+    answer = final.predict if scale == "predicted value" else final.decision_function
 
-    def output(asked: pd.DataFrame) -> Floats:
-        return _outputs(ask(transformed(estimator, asked, origins)))
+    def ask(features: Features) -> Floats:
+        return _outputs(answer(features))
 
-    known = transformed(estimator, background, origins)
+    known, features = features_of(estimator, background, origins), features_of(estimator, rows, origins)
     explainer = shap.LinearExplainer(final, shap.maskers.Independent(known, max_samples=len(known)))
-    values = explainer.shap_values(transformed(estimator, rows, origins))
+    values = _three_way(explainer.shap_values(features))
     base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
-    made = Attribution(_features(values), base, output(rows), rows, tuple(origins), scale, _LINEAR, output, len(known))
-    return _by_column(made)
+    return _by_column(Attribution(values, base, ask(features), rows, tuple(origins), scale, "linear", ask, len(known)))
 
 
-def _features(values: npt.ArrayLike) -> Floats:
+def _three_way(values: npt.ArrayLike) -> Floats:
     """rows x features x outputs of what an explainer returns."""
     array = np.asarray(values, dtype=np.float64)
     return array[:, :, None] if array.ndim == 2 else array
@@ -269,9 +268,13 @@ def _by_column(made: Attribution) -> Attribution:
     values, base = made.values, made.base
     if values.shape[2] == 2:  # a binary forest answers for both classes; the second says it all
         values, base = values[:, :, 1:], base[1:]
-    columns = _used_columns(made.rows, made.columns)
-    belongs = np.array([[origin == name for name in columns] for origin in made.columns], dtype=np.float64)
-    return replace(made, values=np.einsum("rfo,fc->rco", values, belongs), base=base, columns=columns)
+    used = set(made.columns)
+    columns = tuple(str(name) for name in made.rows.columns if name in used)
+    where = {name: at for at, name in enumerate(columns)}
+    summed = np.zeros((len(values), len(columns), values.shape[2]))
+    for feature, origin in enumerate(made.columns):
+        summed[:, where[origin]] += values[:, feature]
+    return replace(made, values=summed, base=base, columns=columns)
 
 
 def _is_tree(final: object) -> bool:
@@ -286,15 +289,13 @@ def _is_lightgbm(final: object) -> bool:
     return type(final).__name__ in {"LGBMClassifier", "LGBMRegressor"}
 
 
-def _tree_output(estimator: Pipeline, origins: Sequence[str]) -> tuple[Output, str]:
+def _tree_output(estimator: Pipeline) -> tuple[Ask, Scale]:
     final = estimator[-1]
     if _is_lightgbm(final):
-        scale = "log-odds" if is_classifier(final) else "predicted value"
-        return lambda rows: _outputs(
-            final.booster_.predict(transformed(estimator, rows, origins), raw_score=True)
-        ), scale
+        scale: Scale = "log-odds" if is_classifier(final) else "predicted value"
+        return lambda features: _outputs(final.booster_.predict(features, raw_score=True)), scale
     if isinstance(final, _MARGIN_TREES):
-        return lambda rows: _outputs(final.decision_function(transformed(estimator, rows, origins))), "log-odds"
+        return lambda features: _outputs(final.decision_function(features)), "log-odds"
     return chance_or_value(estimator)
 
 
@@ -303,14 +304,6 @@ def _operations_per_row(final: object) -> float:
     trees = np.ravel(getattr(final, "estimators_", [])).tolist()
     trees = trees or ([final] if isinstance(final, DecisionTreeClassifier | DecisionTreeRegressor) else [])
     return float(sum(tree.get_n_leaves() * max(tree.get_depth(), 1) ** 2 for tree in trees)) or 1.0
-
-
-def _used_columns(rows: pd.DataFrame, origins: Sequence[str]) -> tuple[str, ...]:
-    used = set(origins)
-    absent = used - set(rows.columns)
-    if absent:
-        raise ModelError(f"The model needs the column(s) {', '.join(sorted(absent))}, which the table does not have.")
-    return tuple(str(name) for name in rows.columns if name in used)
 
 
 def _sampled(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from mlpipe_dagster.xai.attribution import Attribution
 from mlpipe_dagster.xai.dependence import explained_class
-from mlpipe_dagster.xai.explanation import ColumnImportance, Direction, ValueEffect
-from mlpipe_dagster.xai.subject import Subject, answers, losses
+from mlpipe_dagster.xai.explanation import Agreement, ColumnImportance, Direction, How, Output, ValueEffect
+from mlpipe_dagster.xai.subject import Subject, losses
 from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, date_text, in_numbers, shown
 
 BOOTSTRAP_DRAWS = 1000
@@ -20,6 +20,7 @@ PERMUTATION_REPEATS = 3
 PERMUTATION_ROWS = 1000
 PERMUTATION_COLUMNS = 30
 MOST_EFFECTS = 8
+TOP = 5
 CLEAR_CORRELATION = 0.6
 
 
@@ -35,7 +36,7 @@ def column_importances(subject: Subject, attribution: Attribution) -> tuple[Colu
     """Every column that reaches the model, most important first."""
     strength = np.abs(attribution.values).mean(axis=2)
     means = strength.mean(axis=0)
-    lows, highs = _bootstrap(strength, subject.seed)
+    lows, highs = np.percentile(bootstrapped(strength, subject.seed), [2.5, 97.5], axis=0)
     order = np.argsort(-means, kind="stable")
     shuffled = {attribution.columns[at]: None for at in order[:PERMUTATION_COLUMNS]}
     measured = shuffled_losses(subject, tuple(shuffled))
@@ -64,30 +65,48 @@ def column_importances(subject: Subject, attribution: Attribution) -> tuple[Colu
     return tuple(found)
 
 
-def _bootstrap(strength: Floats, seed: int) -> tuple[Floats, Floats]:
-    """95 % percentile interval of each column's mean over resampled rows."""
+def bootstrapped(strength: Floats, seed: int) -> Floats:
+    """draws x columns: each column's mean over resampled rows of `strength` (rows x columns)."""
     rows = len(strength)
     generator = np.random.default_rng(seed)
     weights = generator.multinomial(rows, np.full(rows, 1 / rows), size=BOOTSTRAP_DRAWS) / rows
-    low, high = np.percentile(weights @ strength, [2.5, 97.5], axis=0)
-    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+    return np.asarray(weights @ strength, dtype=np.float64)
 
 
 def shuffled_losses(subject: Subject, columns: tuple[str, ...]) -> dict[str, Shuffled]:
     """Growth of the mean loss (log loss; for regression RMSE) on test rows, for each shuffled column."""
     generator = np.random.default_rng(subject.seed)
-    kept = generator.permutation(len(subject.test))[:PERMUTATION_ROWS]
-    rows, truth = subject.test.iloc[kept], subject.truth[kept]
-    before = _mean_loss(truth, subject.predicted[kept])
+    whole = len(subject.tested)
+    wanted = min(whole, PERMUTATION_ROWS)
+    count = subject.budget.afford("permutation", wanted, PERMUTATION_REPEATS * len(columns), least=min(25, wanted))
+    how: How = "left out" if not count else "exact" if count == len(subject.test) else "sampled"
+    subject.budget.did("permutation", how, count, len(subject.test) if count else 0)
+    kept = generator.permutation(whole)[:count]
+    truth = subject.truth[subject.tested[kept]]
+    before = _mean_loss(truth, subject.predicted[subject.tested[kept]]) if count else 0.0
     found = {}
-    for name in columns:
+    for name in columns if count else ():
         grown = []
         for _ in range(PERMUTATION_REPEATS):
-            order = generator.permutation(len(rows))
-            changed = rows.assign(**{name: rows[name].take(order).set_axis(rows.index)})
-            grown.append(_mean_loss(truth, answers(subject.model, changed)) - before)
+            places = subject.pool.rows(kept)
+            places[:, subject.pool.at(name)] = generator.permutation(kept)
+            grown.append(_mean_loss(truth, subject.pool.ask(subject.answers_of, places)) - before)
         found[name] = Shuffled(float(np.mean(grown)), float(np.std(grown, ddof=1)))
     return found
+
+
+def agreement(first: dict[str, float], second: dict[str, float], top: int = TOP) -> Agreement:
+    """Of two rankings (the higher the value the further up) over the columns both rank."""
+    both = [name for name in first if name in second]
+    one, other = np.array([first[name] for name in both]), np.array([second[name] for name in both])
+    varies = len(both) > 2 and np.ptp(one) > 0 and np.ptp(other) > 0
+    top = min(top, len(both))
+    leaders = [{both[at] for at in np.argsort(-values, kind="stable")[:top]} for values in (one, other)]
+    return Agreement(
+        correlation=float(spearmanr(one, other).statistic) if varies else None,
+        top=top,
+        shared=len(leaders[0] & leaders[1]),
+    )
 
 
 def _mean_loss(truth: Floats, predicted: Floats) -> float:
@@ -98,6 +117,17 @@ def _mean_loss(truth: Floats, predicted: Floats) -> float:
 def described_output(subject: Subject, attribution: Attribution) -> int:
     """The output that directions are about: the only one, or that of the class predicted most often."""
     return 0 if attribution.values.shape[2] == 1 else explained_class(subject) or 0
+
+
+def output(subject: Subject, attribution: Attribution, at: int | None = None) -> Output:
+    """What the SHAP values of output `at` (else of the described one) add up to."""
+    if not subject.classes:
+        return Output(scale=attribution.scale, of=subject.model.spec.target)
+    if attribution.values.shape[2] == 1:
+        return Output(scale=attribution.scale, of=subject.classes[-1])
+    return Output(
+        scale=attribution.scale, of=subject.classes[described_output(subject, attribution) if at is None else at]
+    )
 
 
 def _direction(subject: Subject, attribution: Attribution, at: int) -> tuple[Direction, float | None]:
@@ -123,24 +153,34 @@ def _effects(subject: Subject, attribution: Attribution, at: int) -> tuple[Value
     name = attribution.columns[at]
     column = attribution.rows[name]
     numbers = in_numbers(column, subject.kinds[name])
+    spans: dict[str, tuple[str, str]] = {}
     if numbers is None or len(np.unique(numbers[np.isfinite(numbers)])) < 4:
         labels = pd.Series([shown(value) for value in column])
     else:
-        labels = pd.Series(_thirds(numbers, subject.kinds[name]))
+        thirds, spans = _thirds(numbers, subject.kinds[name])
+        labels = pd.Series(thirds)
     frame = pd.DataFrame({"label": labels, "effect": attribution.values[:, at, described_output(subject, attribution)]})
     grouped = frame.groupby("label")["effect"].agg(["size", "mean"]).sort_values("size", ascending=False, kind="stable")
     kept = grouped.head(MOST_EFFECTS).sort_values("mean", ascending=False)
     return tuple(
-        ValueEffect(value=str(label), rows=int(row["size"]), effect=float(row["mean"]))
+        ValueEffect(
+            value="" if str(label) in spans else str(label),
+            span=spans.get(str(label)),
+            rows=int(row["size"]),
+            effect=float(row["mean"]),
+        )
         for label, row in kept.iterrows()
     )
 
 
-def _thirds(numbers: Floats, kind: str) -> list[str]:
+def _thirds(numbers: Floats, kind: str) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """A label for each number, and the span that each label stands for."""
     lower, upper = np.nanquantile(numbers, [1 / 3, 2 / 3])
     first, second = (date_text(end) if kind == "datetime" else f"{end:.4g}" for end in (lower, upper))
-    names = (f"up to {first}", f"{first} to {second}", f"over {second}")
-    return [
+    spans = {"lower third": ("", first), "middle third": (first, second), "upper third": (second, "")}
+    names = list(spans)
+    labels = [
         MISSING_TEXT if np.isnan(value) else names[int(value > lower) + int(value > upper)]
         for value in numbers.tolist()
     ]
+    return labels, spans

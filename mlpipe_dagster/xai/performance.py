@@ -8,7 +8,7 @@ import numpy as np
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
 from mlpipe_dagster.automl.preparation import as_number
 from mlpipe_dagster.tables.profile import HistogramBin
-from mlpipe_dagster.xai.explanation import ClassResult, Confusion, Figure, GroupResult, Residuals, TrialResult
+from mlpipe_dagster.xai.explanation import ClassResult, Confusion, Figure, GroupResult, Note, Residuals, TrialResult
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import shown
 
@@ -111,17 +111,13 @@ def texts(parameters: dict[str, int | float | str | bool | None]) -> dict[str, s
     return {name: "none" if value is None else shown(value) for name, value in parameters.items()}
 
 
-def suspicions(model: TrainedModel, leading: str, leading_share: float) -> tuple[str, ...]:
+def suspicions(model: TrainedModel, leading: str, leading_share: float) -> tuple[Note, ...]:
     """What a careful reader would question: a score of 0.99 or more, and the column it may come from."""
     measured = {model.metric_name: model.test_score, **model.metrics}
     perfect = [name for name in _BEST_IS_ONE if name in measured and measured[name].value >= NEAR_PERFECT]
     if not perfect:
         return ()
-    said = [
-        f"The test result is almost perfect ({measured[perfect[0]].value:.3f}, where 1 is the maximum). Real "
-        "data seldom allow that. A column may hold the answer in another form, or be known only after the event that "
-        "is predicted. Check this before anybody relies on the model."
-    ]
+    said = [Note(key="near_perfect", values={"score": measured[perfect[0]].value})]
     if leading_share >= DOMINANT_SHARE:
-        said.append(f"Nearly all of the prediction rests on “{leading}”: look at that column first.")
+        said.append(Note(key="one_column", values={"column": leading}))
     return tuple(said)

@@ -3,6 +3,7 @@
 Every part of an explanation starts from a `Subject`; nothing is explained here.
 """
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -14,9 +15,14 @@ from mlpipe_dagster.automl.model import FeatureKind, TrainedModel
 from mlpipe_dagster.automl.preparation import as_number, as_text
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.tables.personal import MASK
+from mlpipe_dagster.xai.budget import Budget
+from mlpipe_dagster.xai.pool import Features, Places, Pool
 from mlpipe_dagster.xai.values import Column, Floats, shown
 
 BACKGROUND_ROWS = 200
+TRAINING_ROWS = 2_000
+TEST_ROWS = 5_000
+SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,14 @@ class Subject:
     predicted: Floats
     """Probabilities (rows x classes), or values (rows)."""
     hidden: frozenset[str]
+    """Columns whose values identify people: shown nowhere."""
+    kept: frozenset[str]
+    """Columns that nobody should be told to change."""
+    pool: Pool
+    """Test rows (at most 5,000), then rows the model was made from (at most 2,000)."""
+    tested: Places
+    """Position among the test rows of each of the pool's first rows."""
+    budget: Budget
     seed: int
 
     @property
@@ -51,10 +65,18 @@ class Subject:
         return {column.name: column.kind for column in self.model.schema.columns}
 
     @property
+    def learned(self) -> Places:
+        """Places in the pool of the rows the model was made from."""
+        return np.arange(len(self.tested), len(self.pool.frame), dtype=np.intp)
+
+    @property
     def background(self) -> pd.DataFrame:
         """At most 200 rows the model was made from: what SHAP and LIME compare a row with."""
-        few = len(self.training) <= BACKGROUND_ROWS
-        return self.training if few else self.training.sample(BACKGROUND_ROWS, random_state=self.seed)
+        return self.pool.frame.iloc[self.learned[:BACKGROUND_ROWS]]
+
+    def answers_of(self, features: Features) -> Floats:
+        """Probabilities (rows x classes) of a classifier, values (rows) of a regressor, from encoded rows."""
+        return _asked(self.model, features)
 
     @property
     def choice(self) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
@@ -88,7 +110,21 @@ def answers(model: TrainedModel, rows: pd.DataFrame) -> Floats:
     return np.asarray(ask(rows), dtype=np.float64)
 
 
-def subject(model: TrainedModel, table: pd.DataFrame, *, hide: Collection[str] = (), seed: int = 0) -> Subject:
+def _asked(model: TrainedModel, features: Features) -> Floats:
+    final = model.estimator[-1]
+    ask = final.predict_proba if model.classes else final.predict
+    return np.asarray(ask(features), dtype=np.float64)
+
+
+def subject(
+    model: TrainedModel,
+    table: pd.DataFrame,
+    *,
+    hide: Collection[str] = (),
+    keep: Collection[str] = (),
+    seed: int = 0,
+    seconds: float = SECONDS,
+) -> Subject:
     """`model` with the test rows of `table`, the table it was trained from.
 
     Raises
@@ -105,24 +141,51 @@ def subject(model: TrainedModel, table: pd.DataFrame, *, hide: Collection[str] =
             "The test rows of the model are not in this table. Explain it with the table it was made from."
         )
     whole = table.reset_index(drop=True)
-    truth = _truth(model, whole[model.spec.target].iloc[positions])
+    truth = true_values(model, whole[model.spec.target].iloc[positions])
     known = np.isfinite(truth)
     if not known.any():
         raise ModelError(f"No test row has a known value of “{model.spec.target}”: the model cannot be explained.")
     test = whole.iloc[positions[known]]
     rest = whole.drop(index=whole.index[positions])
+    training = rest if len(rest) else whole
+    pool, tested = _pooled(model, test, training, seed)
     return Subject(
         model=model,
         test=test,
-        training=rest if len(rest) else whole,
+        training=training,
         truth=truth[known],
         predicted=answers(model, test),
         hidden=frozenset(hide),
+        kept=frozenset({*hide, *keep, *model.spec.sensitive}),
+        pool=pool,
+        tested=tested,
+        budget=Budget(seconds, _seconds_an_answer(model, pool)),
         seed=seed,
     )
 
 
-def _truth(model: TrainedModel, column: Column) -> Floats:
+def _pooled(model: TrainedModel, test: pd.DataFrame, training: pd.DataFrame, seed: int) -> tuple[Pool, Places]:
+    generator = np.random.default_rng(seed)
+    tested = _some(len(test), TEST_ROWS, generator)
+    learned = generator.permutation(_some(len(training), TRAINING_ROWS, generator))
+    frame = pd.concat([test.iloc[tested], training.iloc[learned]])
+    return Pool.of(model.estimator, frame, model.feature_origins), tested
+
+
+def _some(count: int, most: int, generator: np.random.Generator) -> Places:
+    if count <= most:
+        return np.arange(count, dtype=np.intp)
+    return np.sort(generator.choice(count, most, replace=False)).astype(np.intp)
+
+
+def _seconds_an_answer(model: TrainedModel, pool: Pool) -> float:
+    started = time.perf_counter()
+    rows = np.resize(np.arange(len(pool.frame), dtype=np.intp), 1_000)
+    _asked(model, pool.mixed(pool.rows(rows)))
+    return (time.perf_counter() - started) / len(rows)
+
+
+def true_values(model: TrainedModel, column: Column) -> Floats:
     """Class codes or values; NaN where the target is missing or of a class the model does not know."""
     if not model.classes:
         return as_number(column)

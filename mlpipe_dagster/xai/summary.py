@@ -3,6 +3,8 @@
 Works from the profile and the bias report; the table itself is not read again.
 """
 
+from collections.abc import Sequence
+
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.tables.personal import masked
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
@@ -10,6 +12,8 @@ from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explanation import (
     BiasFinding,
     ColumnSummary,
+    Note,
+    Relation,
     SensitiveColumn,
     Suspicion,
 )
@@ -18,11 +22,7 @@ MOST_CLASSES = 12
 MANY_MISSING = 0.4
 ALMOST_CONSTANT = 0.98
 FEW_OF_CLASS = 0.1
-_KIND_REASONS = {
-    "empty": "It holds no values at all.",
-    "constant": "Every row has the same value: it tells rows apart in no way.",
-    "identifier": "It looks like a running number or key: a model can learn rows by heart from it.",
-}
+_KIND_REASONS = {"empty": "no_values", "constant": "one_value", "identifier": "running_number"}
 
 
 def column_summary(column: ColumnProfile, rows: int) -> ColumnSummary:
@@ -58,26 +58,35 @@ def suspicions(profile: Profile, target: str | None) -> list[Suspicion]:
     """Columns, other than the target, that deserve a look before anybody relies on them."""
     found = []
     for column in profile.columns:
-        reason = "" if column.name == target else _reason(column, profile.row_count)
+        reason = None if column.name == target else _reason(column, profile.row_count)
         if reason:
             found.append(Suspicion(column=column.name, reason=reason))
     return found
 
 
-def _reason(column: ColumnProfile, rows: int) -> str:
+def leaking(relations: Sequence[Relation]) -> list[Suspicion]:
+    """Columns that alone say nearly everything about the target."""
+    return [
+        Suspicion(column=relation.column, reason=Note(key="leaks", values={"share": relation.share}))
+        for relation in relations
+        if relation.leaks
+    ]
+
+
+def _reason(column: ColumnProfile, rows: int) -> Note | None:
     if column.kind in _KIND_REASONS:
-        return _KIND_REASONS[column.kind]
+        return Note(key=_KIND_REASONS[column.kind])
     if column.personal is not None:
-        return f"It identifies people directly ({column.personal}). A model should not need it."
+        return Note(key="identifies_people", values={"how": column.personal})
     if rows and column.missing / rows >= MANY_MISSING:
-        return f"{column.missing:,} of {rows:,} values are missing."
+        return Note(key="many_missing", values={"missing": column.missing, "rows": rows})
     known = rows - column.missing
     if column.top_values and known and column.top_values[0].count / known >= ALMOST_CONSTANT:
         top = column.top_values[0]
-        return f"Nearly all rows have the same value, “{masked(top.value)}” ({top.count:,} of {known:,})."
+        return Note(key="almost_constant", values={"value": masked(top.value), "count": top.count, "known": known})
     if column.kind == "text" and column.distinct > 0.9 * max(known, 1):
-        return "It is free text or a name: nearly every row has its own."
-    return ""
+        return Note(key="free_text")
+    return None
 
 
 def bias_findings(bias: BiasReport) -> tuple[BiasFinding, ...]:

@@ -75,7 +75,7 @@ def test_histogram_names_the_fullest_bin() -> None:
     bins = [HistogramBin(lower=0, upper=10, count=2), HistogramBin(lower=10, upper=20, count=7)]
     said = parsed(histogram(bins, title="T")).findtext(f"{SVG}desc") or ""
     assert "From 0 to 20" in said
-    assert "(7) lie between 10 and 20" in said
+    assert "(7 rows) lie between 10 and 20" in said
 
 
 def test_a_file_of_its_own_carries_its_title_and_a_light_panel() -> None:

@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
-from mlpipe_dagster.reports.wording import frequency_text, number_text, percent_text
+from mlpipe_dagster.reports.texts import texts
+from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile, ValueCount
 from mlpipe_dagster.vocabulary import Level, TaskKind
 from mlpipe_dagster.xai.explain import explain_data, explain_model
@@ -39,10 +40,13 @@ class Reader(HTMLParser):
         self.text: list[str] = []
         self.tags: set[str] = set()
         self.attributes: list[tuple[str, str | None]] = []
+        self.axis = False
+        """Inside a label of an axis: a place on a scale, nothing that is said of the model."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes += attrs
+        self.axis = ("class", "axis") in attrs
         if tag not in {"meta", "link", "br"}:
             self.open.append(tag)
 
@@ -52,9 +56,10 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.axis = False
 
     def handle_data(self, data: str) -> None:
-        if not {"style", "title", "desc", "footer"} & set(self.open):
+        if not self.axis and not {"style", "title", "desc", "footer"} & set(self.open):
             self.text.append(data)
 
 
@@ -88,6 +93,29 @@ def data_explanation(names: tuple[str, ...] = ("a", "b")) -> DataExplanation:
     return explain_data(profile, target=names[0], task=TaskKind.BINARY, bias=None)
 
 
+def measured_data() -> DataExplanation:
+    table = planted()[[*FEATURES, "binary"]]
+    kinds = {"colour": ("category", "object"), "binary": ("category", "object")}
+    columns = tuple(
+        ColumnProfile(
+            name=name,
+            data_type=kinds.get(name, ("number", "float64"))[1],
+            kind=kinds.get(name, ("number", "float64"))[0],  # type: ignore[arg-type]
+            missing=0,
+            distinct=int(table[name].nunique()),
+            top_values=tuple(
+                ValueCount(value=str(value), count=int(count))
+                for value, count in table[name].value_counts().head().items()
+            ),
+        )
+        for name in table.columns
+    )
+    profile = Profile(row_count=400, columns=columns, duplicate_rows=0)
+    return explain_data(
+        profile, target="binary", task=TaskKind.BINARY, bias=None, table=table, test_rows=range(0, 400, 4)
+    )
+
+
 def numbers_in(value: object) -> list[float]:
     if isinstance(value, bool) or value is None:
         return []
@@ -101,36 +129,57 @@ def numbers_in(value: object) -> list[float]:
     return [number for part in value for number in numbers_in(part)] + [float(len(value))]
 
 
+def strings_in(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for part in value.values() for text in strings_in(part)] + list(value)
+    if isinstance(value, list):
+        return [text for part in value for text in strings_in(part)]
+    return [value] if isinstance(value, str) else []
+
+
 def said_of(explanation: ModelExplanation | DataExplanation) -> set[str]:
-    """Every way in which the numbers of an explanation may be written; differences of its counts included."""
+    """Every way in which the numbers of an explanation may be written, with those that stand in the sentences.
+
+    Of counts also their differences and ratios: the reader can work these out, and a page may do it for them.
+    """
     numbers = numbers_in(explanation.model_dump(mode="json"))
-    if isinstance(explanation, ModelExplanation) and explanation.confusion:
-        numbers += [result.rows - result.right for result in explanation.confusion.results]
-    texts = {"10", "9", "100"}  # “8 of 10”, “9 of 10”, “within 10%”, “make 100%”
+    if isinstance(explanation, ModelExplanation):
+        numbers.append(round(10 * (explanation.right_share or 0)))
+        for result in explanation.confusion.results if explanation.confusion else ():
+            numbers += [result.rows - result.right, result.right / max(result.rows, 1)]
+            numbers.append(result.right / max(result.predicted, 1))
+    sentences = [*texts().sentences.values(), *strings_in(explanation.model_dump(mode="json"))]
+    written = {token for sentence in sentences for token in tokens(sentence)}
     for number in numbers:
-        written = [number_text(number), number_text(number, 6), number_text(number, 15), f"{number:g}", f"{number:.3f}"]
+        ways = [number_text(number, digits) for digits in (2, 3, 4, 6, 15)] + [f"{number:g}", f"{number:.3f}"]
         if 0 <= number <= 1:
-            written += [percent_text(number), percent_text(number, 0), frequency_text(number)]
-        texts |= {token for text in written for token in tokens(text)}
-    return texts
+            ways += [percent_text(number), percent_text(number, 0), texts().frequency(number)]
+        elif 1 < number < 2:
+            ways.append(percent_text(number, 0))  # the gap of two curves
+        written |= {token for text in ways for token in tokens(text)}
+    return written
 
 
 def tokens(text: str) -> list[str]:
     return [token.replace(",", "") for token in re.findall(r"\d[\d,]*(?:\.\d+)?", text)]
 
 
+@pytest.mark.parametrize("level", list(Level))
 @pytest.mark.parametrize(("target", "task", "estimator"), CASES)
-def test_every_number_on_the_beginner_page_is_in_the_explanation(target: str, task: TaskKind, estimator: Any) -> None:
+def test_every_number_on_the_pages_is_in_the_explanation(
+    target: str, task: TaskKind, estimator: Any, level: Level
+) -> None:
     explanation = model_explanation(target, task, estimator)
-    text = " ".join(read(render_model_explanation(explanation, Level.BEGINNER, {})).text)
-    shown = tokens(text)
-    assert len(shown) > 10
+    shown = tokens(" ".join(read(render_model_explanation(explanation, level, {})).text))
+    assert len(shown) > 20
     assert set(shown) - said_of(explanation) == set()
 
 
-def test_every_number_on_the_beginner_page_about_a_table_is_in_the_explanation() -> None:
-    explanation = data_explanation()
-    shown = tokens(" ".join(read(render_data_explanation(explanation, Level.BEGINNER, {})).text))
+@pytest.mark.parametrize("level", list(Level))
+def test_every_number_on_the_pages_about_a_table_is_in_the_explanation(level: Level) -> None:
+    explanation = measured_data()
+    shown = tokens(" ".join(read(render_data_explanation(explanation, level, {})).text))
+    assert len(shown) > 10
     assert set(shown) - said_of(explanation) == set()
 
 
@@ -152,7 +201,7 @@ def test_levels_agree_on_the_headline() -> None:
     explanation = model_explanation("binary", TaskKind.BINARY, LogisticRegression())
     for level in Level:
         text = " ".join(read(render_model_explanation(explanation, level, {})).text)
-        assert f"Right for {explanation.right} of {explanation.test_rows} test rows" in text
+        assert f"Right for {explanation.right} of {explanation.test_rows} test rows" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("level", list(Level))
@@ -199,21 +248,56 @@ def test_one_feature_and_two_test_rows(level: Level) -> None:
     assert "strong" in text
 
 
-def test_the_beginner_reads_no_jargon() -> None:
-    explanation = model_explanation("binary", TaskKind.BINARY, LogisticRegression())
-    text = " ".join(read(render_model_explanation(explanation, Level.BEGINNER, {})).text).lower()
-    jargon = (
-        "shap",
-        "lime",
-        "log-odds",
-        "bootstrap",
-        "additivity",
-        "precision",
-        "recall",
-        "hyperparameter",
-        "baseline",
+JARGON = [
+    word
+    for line in (
+        "shap lime log-odds bootstrap additivity precision recall hyperparameter baseline accuracy quantile percentile",
+        "interval variance correlation coefficient regression classifier classification algorithm feature probability",
+        "threshold calibration surrogate counterfactual residual median standard deviation loss metric validation",
+        "parameter entropy distribution outlier confidence significance spearman",
     )
-    assert [word for word in jargon if re.search(rf"\b{word}\b", text)] == []
+    for word in line.split()
+]
+
+
+@pytest.mark.parametrize(("target", "task", "estimator"), CASES)
+def test_the_beginner_reads_no_jargon_and_plain_sentences(target: str, task: TaskKind, estimator: Any) -> None:
+    explanation = model_explanation(target, task, estimator)
+    pages = [
+        render_model_explanation(explanation, Level.BEGINNER, {}),
+        render_data_explanation(measured_data(), Level.BEGINNER, {}),
+    ]
+    for page in pages:
+        text = " ".join(" ".join(read(page).text).split())
+        assert [word for word in JARGON if re.search(rf"\b{word}s?\b", text.lower())] == []
+        assert reading_grade(prose(page)) <= 9
+
+
+def prose(page: str) -> str:
+    """The sentences of a page: paragraphs, list items and definitions, without the drawings."""
+    content = re.sub(r"<(svg|style|nav)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    parts = re.findall(r"<(?:p|li|dd)\b[^>]*>(.*?)</(?:p|li|dd)>", content, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", "", part).strip().rstrip(".") + "." for part in parts)
+
+
+def reading_grade(text: str) -> float:
+    """Flesch-Kincaid grade level (Kincaid et al. 1975); syllables are counted as groups of vowels."""
+    sentences = max(len(re.findall(r"[.!?:](?=\s|$)", text)), 1)
+    words = re.findall(r"[A-Za-z][A-Za-z'_-]*", text)
+    syllables = sum(syllables_of(word) for word in words)
+    return 0.39 * len(words) / sentences + 11.8 * syllables / len(words) - 15.59
+
+
+def syllables_of(word: str) -> int:
+    groups = len(re.findall(r"[aeiouy]+", word.lower()))
+    silent = word.lower().endswith("e") and not word.lower().endswith(("le", "ee")) and groups > 1
+    return max(groups - silent, 1)
+
+
+def test_the_reading_grade_is_that_of_the_formula() -> None:
+    """“The cat sat on the mat.”: 6 words, 1 sentence, 6 syllables: 0.39 * 6 + 11.8 - 15.59 = -1.45."""
+    assert reading_grade("The cat sat on the mat.") == pytest.approx(-1.45)
+    assert syllables_of("prediction") == 3
 
 
 def test_the_expert_reads_methods_additivity_and_lime() -> None:

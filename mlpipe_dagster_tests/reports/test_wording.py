@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import (
-    frequency_text,
     list_text,
     number_text,
     percent_text,
@@ -61,7 +61,7 @@ def test_percentages(share: float, text: str) -> None:
     ],
 )
 def test_frequencies_never_say_never(share: float, text: str) -> None:
-    assert frequency_text(share) == text
+    assert texts().frequency(share) == text
 
 
 def test_lists() -> None:

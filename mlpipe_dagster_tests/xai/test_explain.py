@@ -18,7 +18,7 @@ from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explain import explain_model
-from mlpipe_dagster.xai.explanation import ModelExplanation
+from mlpipe_dagster.xai.explanation import ModelExplanation, Note
 from mlpipe_dagster_tests.xai.models import planted, trained
 
 FEATURES = ["noise", "weak", "strong", "colour"]
@@ -110,7 +110,7 @@ def test_a_constant_model_has_no_important_column() -> None:
     assert [column.shap for column in explanation.columns] == [0.0] * 4
     assert {column.direction for column in explanation.columns} == {"none"}
     assert explanation.additivity_holds
-    assert explanation.counterfactual is None
+    assert explanation.counterfactuals == ()
 
 
 def test_one_feature() -> None:
@@ -126,13 +126,13 @@ def test_two_test_rows_are_explained_with_a_warning() -> None:
     explanation = explain_model(model, table)
     assert explanation.test_rows == 2
     assert {row.position for row in explanation.local} <= {4, 9}
-    assert any("only 2 test rows" in note for note in explanation.notes)
+    assert Note(key="few_test_rows", values={"rows": 2}) in explanation.notes
 
 
 def test_fewer_rows_than_there_are_is_said() -> None:
     explanation, _ = explained("value", TaskKind.REGRESSION, Ridge(), max_rows=40)
     assert explanation.method.explained_rows == 40
-    assert "SHAP values were computed for 40 of 100 test rows." in explanation.notes
+    assert Note(key="rows_explained", values={"rows": 40, "of": 100}) in explanation.notes
 
 
 def test_values_that_identify_people_appear_nowhere() -> None:
@@ -144,21 +144,25 @@ def test_values_that_identify_people_appear_nowhere() -> None:
     assert next(column for column in hidden.columns if column.name == "colour").hidden
 
 
-def test_a_change_that_turns_the_prediction_really_does() -> None:
+def test_changes_that_turn_the_prediction_really_do() -> None:
     explanation, model = explained("binary", TaskKind.BINARY, LogisticRegression())
-    found = explanation.counterfactual
-    assert found is not None
-    row = planted()[FEATURES].iloc[[found.position - 1]]
-    assert model.estimator.predict(row).tolist() == [found.predicted_before]
-    changed = row.assign(**{found.column: float(found.after)})
-    assert model.estimator.predict(changed).tolist() == [found.predicted_after]
-    assert found.predicted_before != found.predicted_after
+    assert len(explanation.counterfactuals) >= 2
+    for found in explanation.counterfactuals:
+        row = planted()[FEATURES].iloc[[found.position - 1]]
+        assert model.estimator.predict(row).tolist() == [found.predicted_before]
+        changes = {change.column: change.after for change in found.changes}
+        typed = {name: text if name == "colour" else float(text) for name, text in changes.items()}
+        assert model.estimator.predict(row.assign(**typed)).tolist() == [found.predicted_after]
+        assert found.predicted_before != found.predicted_after
 
 
 def test_sensitive_columns_are_never_advised_to_be_changed() -> None:
-    table = planted()[["strong", "binary"]]
+    table = planted()[[*FEATURES, "binary"]]
     model = trained(table, "binary", TaskKind.BINARY, LogisticRegression(), sensitive=["strong"])
-    assert explain_model(model, table).counterfactual is None
+    explanation = explain_model(model, table, keep=["colour"], hide=["noise"])
+    changed = {change.column for found in explanation.counterfactuals for change in found.changes}
+    assert changed <= {"weak"}
+    assert set(explanation.kept) == {"strong", "colour", "noise"}
 
 
 def test_a_perfect_score_is_questioned_and_the_leaking_column_named() -> None:
@@ -166,9 +170,9 @@ def test_a_perfect_score_is_questioned_and_the_leaking_column_named() -> None:
         leak=lambda frame: (frame["binary"] == "yes").map({True: "a", False: "b"})
     )
     model = trained(table, "binary", TaskKind.BINARY, DecisionTreeClassifier())
-    said = " ".join(explain_model(model, table).suspicions)
-    assert "almost perfect" in said
-    assert "“leak”" in said
+    found = explain_model(model, table).suspicions
+    assert [note.key for note in found] == ["near_perfect", "one_column"]
+    assert found[1].values == {"column": "leak"}
 
 
 def test_an_ordinary_score_is_not_questioned() -> None:

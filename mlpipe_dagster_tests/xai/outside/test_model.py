@@ -79,9 +79,10 @@ def test_a_model_is_explained_on_the_original_columns(
     assert explanation.columns[0].name == "strong"
     assert explanation.columns[-1].name == "noise"
     assert not explanation.held_out
-    assert any("came from outside" in note for note in explanation.notes)
+    said = [str(note.values.get("text")) for note in explanation.notes]
+    assert any("came from outside" in text for text in said)
     votes = isinstance(estimator, RidgeClassifier)
-    assert any("no probabilities" in note for note in explanation.notes) == votes
+    assert any("no probabilities" in text for text in said) == votes
 
 
 def test_the_chances_are_those_of_the_model(tmp_path: Path) -> None:

@@ -1,0 +1,72 @@
+"""How groups of people fare, as tables of the model pages: results by group, and differences from the largest group."""
+
+from collections.abc import Iterator
+
+from mlpipe_dagster.automl.fairness.report import SUPPRESSED_BELOW, Disparity
+from mlpipe_dagster.reports.model_tables import MOST_COLUMNS, Head, Rows, cut, head, span
+from mlpipe_dagster.reports.texts import texts
+from mlpipe_dagster.reports.wording import number_text
+from mlpipe_dagster.xai.explanation import ModelExplanation
+
+MOST_DISPARITIES = 200
+SMALLEST_P = 0.001
+
+
+def groups(explanation: ModelExplanation) -> dict[str, object]:
+    """Tables by sensitive column; clear differences between groups, the surest first; and all of them, for experts."""
+    t = texts()
+    compared = [one for one in explanation.disparities if one.value is not None]
+    clear = sorted((one for one in compared if one.clear), key=lambda one: one.p_adjusted or 0.0)
+    count = number_text(len([one for one in compared if not one.too_few]), 15)
+    said = t("details.disparities_clear" if clear else "details.disparities_none", count=count)
+    return {
+        "group_tables": list(_groups(explanation)),
+        "disparity_head": head(
+            "column", "group", "reference", "measure", "#value", "#interval", "#equal", "#p_adjusted"
+        ),
+        "disparities": said if compared else "",
+        "clear_rows": [_disparity(one) for one in clear[:MOST_COLUMNS]],
+        "clear_note": cut(len(clear), MOST_COLUMNS),
+        "disparity_rows": [_disparity(one) for one in compared[:MOST_DISPARITIES]],
+        "disparity_note": cut(len(compared), MOST_DISPARITIES),
+    }
+
+
+def _groups(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows]]:
+    t = texts()
+    for column in dict.fromkeys(group.column for group in explanation.groups):
+        groups = [group for group in explanation.groups if group.column == column]
+        measures = list(dict.fromkeys(name for group in groups for name in group.values))
+        named = tuple((t.sentences.get(f"group_values.{name}", name), True) for name in measures)
+        rows = [
+            (
+                f"{group.group} *" if group.small else group.group,
+                number_text(group.rows, 15) if group.rows else t.plain("cells.fewer", most=SUPPRESSED_BELOW),
+                *(
+                    t.plain("cells.hidden") if (value := group.values.get(name)) is None else number_text(value)
+                    for name in measures
+                ),
+            )
+            for group in groups
+        ]
+        yield column, (*head("group", "#test_rows"), *named), rows
+
+
+def _disparity(one: Disparity) -> tuple[str, ...]:
+    t, smallest = texts(), number_text(SMALLEST_P)
+    known = one.low is not None and one.high is not None
+    of = {"measure": one.measure, "outcome": one.outcome}
+    return (
+        one.column,
+        f"{one.group} *" if one.too_few else one.group,
+        one.reference,
+        one.measure if one.outcome is None else t.plain("cells.measure_of", **of),
+        number_text(one.value or 0.0),
+        span(one.low, one.high) if known else one.note,
+        number_text(one.equal),
+        ""
+        if one.p_adjusted is None
+        else f"< {smallest}"
+        if one.p_adjusted < SMALLEST_P
+        else number_text(one.p_adjusted, 2),
+    )
