@@ -2,7 +2,7 @@
 #   make demo           the whole platform with one table on its way through it (ARGS=--exit ends with the pipeline)
 #   make up             the platform until Ctrl-C
 #   make test           the tests (ARGS=path/to/test.py chooses)
-#   make test-mixtures  all sixteen mixtures of our workers and foreign ones; make test runs half of them
+#   make test-long      what make test leaves out: more cases of what it shows once
 #   make check          format, lint, types, and what Dagster loads
 #   make test-kafka     the messaging, flow and end-to-end tests on a real Apache Kafka (needs Java and Maven)
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
@@ -20,7 +20,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile
 
-.PHONY: demo up test test-mixtures check docs lock clean
+.PHONY: demo up test test-long check docs lock clean
 
 demo: .venv/.runtime
 	$(BIN)/mlpipe demo $(ARGS)
@@ -31,8 +31,8 @@ up: .venv/.runtime
 test: .venv/.development
 	$(BIN)/python -m pytest -m 'not faults and not long' $(ARGS)
 
-test-mixtures: .venv/.development
-	$(BIN)/python -m pytest mlpipe_dagster_tests/end_to_end/test_mixtures.py $(ARGS)
+test-long: .venv/.development
+	$(BIN)/python -m pytest -m 'long and not faults' $(ARGS)
 
 check: .venv/.development
 	$(BIN)/ruff format --check .

@@ -27,7 +27,7 @@ from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.choices import AskedKind
 from mlpipe_dagster.events import ID_PATTERN, Id
 from mlpipe_dagster.tables.inspector import Inspector
-from mlpipe_dagster.vocabulary import AccessRole
+from mlpipe_dagster.vocabulary import AccessRole, AfterTimeout
 from mlpipe_dagster.warehouse.schema import DatasetVersion
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -41,7 +41,14 @@ ASKS: Mapping[AskedKind, str] = {
     "bias": "whether to go on after the bias report",
     "explain": "whether to explain the model",
 }
-DEFAULT_LEVEL = {"": "the default"}
+DEFAULT = {"": "the default"}
+OUTCOMES: Mapping[AfterTimeout, str] = {
+    "default": "go on with what is suggested",
+    "cancel": "end the pipeline",
+    "wait": "keep waiting",
+}
+WAITING = ("question_timeout", "question_outcome", "question_reminder", "respondents")
+"""Fields that are folded away until one of them is used."""
 REFUSALS: tuple[type[Exception], ...] = (RequestValidationError, *error_answers.KNOWN)
 WORDS = {"missing": "Fill this in.", "string_too_short": "Fill this in."}
 """What is wrong with a field, where the validator's own message is not for people."""
@@ -134,7 +141,9 @@ def _page(
         ticked=entered.get("ask", "").split(","),
         asks=ASKS,
         tasks=TASKS,
-        levels=DEFAULT_LEVEL | LEVELS,
+        levels=DEFAULT | LEVELS,
+        outcomes=DEFAULT | OUTCOMES,
+        waiting_told=any(name in entered for name in WAITING),
         id_pattern=ID_PATTERN.strip("^$").replace("-]", r"\-]"),  # HTML's own dialect
         id_rule=ID_RULE,
         file_rule=FILE_RULE.format(_size_text(values.max_upload_bytes)),

@@ -179,14 +179,22 @@ def test_a_table_is_uploaded_without_scripts(browser: Any, site: Site) -> None:
         page.get_by_label("Your user id").fill("dora")
         page.get_by_label("Time budget").fill("soon")
         page.get_by_label("which column to predict").check()
+        page.get_by_text("How long a question waits").click()
+        page.get_by_label("It waits at most").fill("2h")
+        page.get_by_label("Nobody answered in time").select_option(label="end the pipeline")
+        page.get_by_label("Who else may answer").fill("ann, bob")
         page.get_by_role("button", name="Upload").click()
         assert "is not a positive duration" in page.locator("#faults").inner_text()
+        assert page.get_by_label("It waits at most").is_visible(), "what is filled in is not folded away"
         assert page.input_value("#name") == "Plain"
         assert page.get_by_label("which column to predict").is_checked()
         page.get_by_label("Time budget").fill("60")
         page.set_input_files("#file", {"name": "plain.csv", "mimeType": "text/csv", "buffer": TABLE.encode()})
         page.get_by_role("button", name="Upload").click()
         assert page.url == f"{site.base}/pipelines/plain?user_id=dora"
+    metadata = requests.get(f"{site.base}/datasets/dora/plain", timeout=30).json()["custom_metadata"]
+    said = {"question_timeout": "2h", "question_outcome": "cancel", "respondents": ["ann", "bob"]}
+    assert metadata["pipeline"] == said | {"time_budget": "60", "ask": ["target"]}
 
 
 def test_a_table_is_uploaded_by_keyboard(page: Any) -> None:

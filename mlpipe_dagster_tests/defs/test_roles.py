@@ -30,6 +30,14 @@ ONCE_EACH = {
     "automl-events": 1, "xai-trigger-events": 1, "xai-events": 2, "pipeline-failed-events": 0,
 }  # fmt: skip
 TURNS = 6
+
+
+def each_role(always: Role) -> pytest.MarkDecorator:
+    """The test for each role that has a stage; for others than `always` in long runs."""
+    roles = [pytest.param(role, marks=() if role is always else pytest.mark.long) for role in SENSORS]
+    return pytest.mark.parametrize("role", roles, ids=str)
+
+
 MOST_POLLS = 20
 
 
@@ -125,7 +133,7 @@ def until_triggered(flow: Flow, table: Path, role: Role) -> None:
     assert len(records(TRIGGERS[role])) == 1
 
 
-@pytest.mark.parametrize("role", list(SENSORS), ids=str)
+@each_role(always=Role.BIAS)
 def test_handing_over_leaves_with_ours_what_was_asked_of_ours(quick_flow: Flow, small_table: Path, role: Role) -> None:
     flow = quick_flow
     until_triggered(flow, small_table, role)
@@ -144,7 +152,7 @@ def test_handing_over_leaves_with_ours_what_was_asked_of_ours(quick_flow: Flow, 
     ]
 
 
-@pytest.mark.parametrize("role", list(SENSORS), ids=str)
+@each_role(always=Role.AUTOML)
 def test_handing_over_while_a_run_of_ours_has_died_still_tries_ours_again(
     quick_flow: Flow, small_table: Path, role: Role, without_waiting: None
 ) -> None:
@@ -166,7 +174,7 @@ def test_handing_over_while_a_run_of_ours_has_died_still_tries_ours_again(
     assert counts() == ONCE_EACH and status(flow)["status"] == "done"
 
 
-@pytest.mark.parametrize("role", list(SENSORS), ids=str)
+@each_role(always=Role.XAI)
 def test_taking_over_does_what_is_open_once(quick_flow: Flow, small_table: Path, role: Role) -> None:
     flow = quick_flow
     play(flow, role, "foreign")
@@ -179,7 +187,7 @@ def test_taking_over_does_what_is_open_once(quick_flow: Flow, small_table: Path,
     assert [(row.player, row.state) for row in rows(flow, STAGES[role])] == [("ours", "done")]
 
 
-@pytest.mark.parametrize("role", list(SENSORS), ids=str)
+@each_role(always=Role.AUTOML)
 def test_a_foreign_result_that_arrives_while_ours_takes_over_is_the_one_that_counts(
     quick_flow: Flow, small_table: Path, role: Role
 ) -> None:
