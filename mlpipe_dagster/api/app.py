@@ -80,8 +80,10 @@ ROUTERS = (
 )
 
 
-def create_app() -> FastAPI:
+def create_app(inspector: Inspector | None = None) -> FastAPI:
     """The warehouse API; settings are read now, catalogue and objects are opened when it starts.
+
+    An `inspector` that is given stays open when it stops.
 
     Raises
     ------
@@ -90,6 +92,7 @@ def create_app() -> FastAPI:
     """
     check_exposure(settings())
     app = FastAPI(title="mlpipe data warehouse", version="0.1.0", lifespan=_lifespan, dependencies=[Depends(confirm)])
+    app.state.inspector = inspector
     app.add_middleware(Gate, owner=app, settings=settings())
     app.add_middleware(Guard, form_bytes=settings().max_upload_bytes + FORM_BYTES, json_bytes=JSON_BYTES)
     metrics.meter(app)
@@ -108,8 +111,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     publisher, watch = Publisher(connection), LogWatch(connection)
     flusher = Flusher(lambda: _after_commit(warehouse, publisher))
     courier = Courier(warehouse)
-    inspector = Inspector()
-    app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, inspector
+    given: Inspector | None = app.state.inspector
+    app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, given or Inspector()
     metrics.watch_platform(app, warehouse, watch)
     flusher.start()
     courier.start()
@@ -120,7 +123,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(courier.stop)
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)
-        await run_in_threadpool(inspector.close)
+        if given is None:
+            await run_in_threadpool(app.state.inspector.close)
 
 
 def _after_commit(warehouse: Warehouse, publisher: Publisher) -> None:

@@ -21,7 +21,6 @@ from mlpipe_dagster.messaging.connection import EMBEDDED_CLUSTER, Connection
 
 HOST = "127.0.0.1"
 START_SECONDS = 10.0
-STOP_SECONDS = 1.0
 PORTS_TRIED = 200
 
 
@@ -86,15 +85,11 @@ class EmbeddedBroker:
         raise BrokerUnavailable(f"the embedded broker at {self.address} does not answer{self._log_hint()}")
 
     def stop(self) -> None:
-        """End the process: asked first, killed after 1 s. What the broker held is gone."""
+        """Kill the process: what it holds is gone in any case, and asked to end it waits for its clients to leave."""
         if self._process is None or self._process.poll() is not None:
             return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
 
     def _launch(self, program: Path, cluster: str) -> subprocess.Popen[bytes]:
         url = f"tcp://{self.address}"

@@ -1,6 +1,7 @@
 """Routes of datasets: what is refused, what is stored, what comes back."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from mlpipe_dagster.api.app import FORM_BYTES, create_app
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.api.requests import BAD_IDS, CSV, CSV_MD5, upload
 from mlpipe_dagster_tests.warehouse import scenes
@@ -98,7 +100,7 @@ def test_a_choice_that_is_not_understood_says_what_to_write(
 
 
 @pytest.fixture
-def small_client(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+def small_client(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """An API that takes files of 100 bytes; temporary files go where the test can see them."""
     monkeypatch.setenv("MLPIPE_MAX_UPLOAD_BYTES", "100")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -106,8 +108,9 @@ def small_client(client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyP
     small = TestClient(create_app())
     small.app.state.warehouse = open_warehouse()  # type: ignore[attr-defined]
     small.app.state.flusher = client.app.state.flusher  # type: ignore[attr-defined]
-    small.app.state.inspector = client.app.state.inspector  # type: ignore[attr-defined]
-    return small
+    small.app.state.inspector = Inspector()  # type: ignore[attr-defined]  # the session's does not know the limit
+    yield small
+    small.app.state.inspector.close()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("size", [101, FORM_BYTES + 200])

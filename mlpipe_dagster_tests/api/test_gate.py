@@ -14,6 +14,7 @@ from mlpipe_dagster.api.app import create_app
 from mlpipe_dagster.api.login import own_path
 from mlpipe_dagster.api.rates import REMEMBERED, Rates
 from mlpipe_dagster.settings import settings
+from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.vocabulary import AccessRole
 from mlpipe_dagster.warehouse import keys
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
@@ -22,13 +23,13 @@ from mlpipe_dagster_tests.api.requests import CSV, HTML
 
 
 @pytest.fixture
-def asking(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def asking(home: Path, inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """The API where it asks for keys; without a Kafka."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", DEAD_BROKER)
     monkeypatch.setenv("MLPIPE_AUTH", "api-keys")
     monkeypatch.setenv("API_BASE", "https://testserver")
     settings.cache_clear()
-    with TestClient(create_app(), base_url="https://testserver", follow_redirects=False) as running:
+    with TestClient(create_app(inspector), base_url="https://testserver", follow_redirects=False) as running:
         yield running
 
 

@@ -21,6 +21,7 @@ from mlpipe_dagster.api.templating import markdown
 from mlpipe_dagster.messaging.embedded import free_port
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.excerpt import markdown_table
+from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.vocabulary import AccessRole
 from mlpipe_dagster.warehouse import datasets, inbox, keys, questions_due
 from mlpipe_dagster.warehouse.outbox import Owner
@@ -142,12 +143,12 @@ def test_the_first_rows_are_a_table_on_the_page_and_hostile_names_do_nothing() -
 
 
 @pytest.fixture
-def guarded(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def guarded(home: Path, inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """The application where keys are asked for."""
     monkeypatch.setenv("MLPIPE_AUTH", "api-keys")
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", DEAD_BROKER)
     settings.cache_clear()
-    with TestClient(create_app()) as running:
+    with TestClient(create_app(inspector)) as running:
         yield running
 
 

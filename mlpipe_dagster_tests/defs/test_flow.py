@@ -452,9 +452,9 @@ def test_an_upload_larger_than_the_topic_allows_goes_without_its_columns(
 ) -> None:
     monkeypatch.setenv("MLPIPE_KAFKA_MAX_MESSAGE_BYTES", "60000")
     settings.cache_clear()
-    names = [f"{'a_rather_long_column_name_' * 8}{number}" for number in range(300)]
+    names = [f"{'a_rather_long_column_name_' * 32}{number}" for number in range(80)]
     file = tmp_path / "wide.csv"
-    rows = [",".join(str((row * 7 + column) % 11) for column in range(300)) for row in range(60)]
+    rows = [",".join(str((row * 7 + column) % 11) for column in range(80)) for row in range(60)]
     file.write_text("\n".join([",".join([*names, "target"])] + [f"{line},{i % 2}" for i, line in enumerate(rows)]))
     flow.upload(file, "wide")
     (record,) = records("dataset-events")

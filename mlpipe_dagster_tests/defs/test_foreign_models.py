@@ -76,7 +76,10 @@ REFUSAL = "cannot be explained safely: upload ONNX or skops"
 
 @pytest.mark.parametrize(
     ("filename", "said"),
-    [("model.pkl", REFUSAL), ("model.onnx", "model.onnx is not an ONNX model")],
+    [
+        ("model.pkl", REFUSAL),
+        pytest.param("model.onnx", "model.onnx is not an ONNX model", marks=pytest.mark.long),
+    ],
 )
 def test_of_a_pickle_the_data_are_explained_and_the_model_is_refused(
     flow: Flow, small_table: Path, tmp_path: Path, filename: str, said: str

@@ -27,9 +27,9 @@ from mlpipe_dagster_tests.foreign.wire import Wire
 pytestmark = pytest.mark.end_to_end
 MIXTURES = [frozenset(role for role, theirs in zip(ROLES, mixture, strict=True) if theirs)
             for mixture in product((False, True), repeat=4)]  # fmt: skip
-ALWAYS = (frozenset({"agentic-core", "xai"}), frozenset({"automl"}), frozenset({"automl", "bias"}))
-"""The mixtures of every test run, each role once theirs, and their ONNX and skops explained: `make test-long` runs the
-others. That all are theirs is tried with processes."""
+ALWAYS = (frozenset({"automl"}),)
+"""The mixture of every test run, in which ours explains their ONNX; `make test-long` runs the others. That all are
+theirs is tried with processes."""
 PROGRAMS = "mlpipe_dagster_tests.foreign"
 ASSETS = {"bias": "bias_report", "automl": "model", "xai": "xai_report"}
 RESULTS = {"bias": 1, "automl": 1, "xai": 2}

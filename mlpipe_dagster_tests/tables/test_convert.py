@@ -290,14 +290,14 @@ def test_one_column(convert: Convert) -> None:
     assert convert(b"n\n1\n\n2\n")[1] == [{"n": 1}, {"n": 2}]
 
 
-@pytest.mark.parametrize("width", [2_000])
+@pytest.mark.parametrize("width", [300, pytest.param(2_000, marks=pytest.mark.long)])
 def test_wide_tables(convert: Convert, width: int) -> None:
     header = ",".join(f"c{i}" for i in range(width))
     row = ",".join(str(i) for i in range(width))
     found, rows = convert(f"{header}\n{row}\n{row}\n".encode())
     assert (found.row_count, len(found.columns), found.duplicate_rows) == (2, width, 1)
-    assert rows[1]["c1999"] == 1999
-    assert found.names[1000] == "c1000"
+    assert rows[1][f"c{width - 1}"] == width - 1
+    assert found.names[250] == "c250"
 
 
 def test_json_arrays_and_lines_nested_one_level(convert: Convert) -> None:
