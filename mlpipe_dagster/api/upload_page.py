@@ -142,7 +142,7 @@ def _page(
         asks=ASKS,
         tasks=TASKS,
         levels=DEFAULT | LEVELS,
-        outcomes=DEFAULT | OUTCOMES,
+        outcomes={**DEFAULT, **OUTCOMES},
         waiting_told=any(name in entered for name in WAITING),
         id_pattern=ID_PATTERN.strip("^$").replace("-]", r"\-]"),  # HTML's own dialect
         id_rule=ID_RULE,
