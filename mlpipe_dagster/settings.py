@@ -170,8 +170,8 @@ class Settings(BaseSettings):
     default_xai_level: Level = Field(
         Level.BEGINNER, alias="MLPIPE_DEFAULT_XAI_LEVEL", description="Level of explanations"
     )
-    report_language: Literal["en"] = Field(
-        "en", alias="MLPIPE_REPORT_LANGUAGE", description="Language of the explanations: en"
+    report_language: Literal["en", "de"] = Field(
+        "en", alias="MLPIPE_REPORT_LANGUAGE", description="Language of the explanations: en or de"
     )
     default_target: str = Field("", alias="MLPIPE_DEFAULT_TARGET", description="Target column where a table has it")
     default_task_type: str = Field("", alias="MLPIPE_DEFAULT_TASK_TYPE", description="Task type; empty: inferred")

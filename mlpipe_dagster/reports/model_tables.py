@@ -213,7 +213,8 @@ def _renamed_baseline(explanation: ModelExplanation) -> Figure:
 
 
 def _score(figure: Figure) -> tuple[str, ...]:
-    return figure.name, number_text(figure.value, 4), _optional(figure.low), _optional(figure.high)
+    named = texts().plain(f"splits.{figure.split}", name=figure.name) if figure.split else figure.name
+    return named, number_text(figure.value, 4), _optional(figure.low), _optional(figure.high)
 
 
 def _trials(explanation: ModelExplanation) -> Iterator[tuple[str, ...]]:

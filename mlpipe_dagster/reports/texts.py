@@ -16,7 +16,7 @@ from mlpipe_dagster.reports import wording
 from mlpipe_dagster.reports.wording import frequency_parts, list_text, number_text, percent_text, printable
 from mlpipe_dagster.xai.explanation import Condition, Note, Output
 
-Language = Literal["en"]
+Language = Literal["en", "de"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 

@@ -80,6 +80,8 @@ class Figure(_Frozen):
     value: FiniteFloat
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
+    split: Literal["training", "validation", "test"] | None = None
+    """The rows it was measured on, for scores."""
 
 
 class ValueEffect(_Frozen):

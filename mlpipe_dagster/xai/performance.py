@@ -3,6 +3,8 @@
 The scores and their intervals come with the model; here they are counted out, never recomputed another way.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
@@ -16,24 +18,25 @@ NEAR_PERFECT = 0.99
 DOMINANT_SHARE = 0.8
 FEW_TEST_ROWS = 50
 RESIDUAL_BINS = 20
+Split = Literal["training", "validation", "test"]
 _BEST_IS_ONE = ("accuracy", "ROC AUC", "balanced accuracy", "F1", "R²")
 
 
-def figure(name: str, estimate: Estimate) -> Figure:
+def figure(name: str, estimate: Estimate, split: Split | None = None) -> Figure:
     """An estimate under its name; an interval that is not defined is left out."""
     defined = np.isfinite(estimate.low) and np.isfinite(estimate.high)
     ends = (estimate.low, estimate.high) if defined else (None, None)
-    return Figure(name=name, value=estimate.value, low=ends[0], high=ends[1])
+    return Figure(name=name, value=estimate.value, low=ends[0], high=ends[1], split=split)
 
 
 def scores(model: TrainedModel) -> tuple[Figure, ...]:
     """Training and validation score, then every metric of the test split."""
-    named = {
-        f"{model.metric_name} (training rows)": model.training_score,
-        f"{model.metric_name} (validation rows)": model.validation_score,
-        **{f"{name} (test rows)": estimate for name, estimate in model.metrics.items()},
-    }
-    return tuple(figure(name, estimate) for name, estimate in named.items() if np.isfinite(estimate.value))
+    known: list[tuple[str, Estimate, Split]] = [
+        (model.metric_name, model.training_score, "training"),
+        (model.metric_name, model.validation_score, "validation"),
+        *((name, estimate, "test") for name, estimate in model.metrics.items()),
+    ]
+    return tuple(figure(name, estimate, split) for name, estimate, split in known if np.isfinite(estimate.value))
 
 
 def confusion(subject: Subject) -> Confusion:
