@@ -11,7 +11,6 @@
 #   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
 #   make docs           docs/configuration.md, docs/asyncapi.json and the pages about bias from what they describe
 #   make autosklearn    auto-sklearn, in an interpreter of its own (needs Python 3.9 or 3.10)
-#   make docs           docs/configuration.md from the settings, docs/asyncapi.json from the contracts
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
 

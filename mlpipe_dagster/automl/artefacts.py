@@ -31,6 +31,7 @@ TRUSTED_TYPES = frozenset(
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
+        "mlpipe_dagster.automl.calibration.Calibrated",
         "mlpipe_dagster.automl.engines.outside.OutsideClassifier",
         "mlpipe_dagster.automl.engines.outside.OutsideRegressor",
         "mlpipe_dagster.automl.preparation.TypedColumns",

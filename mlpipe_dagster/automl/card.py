@@ -21,7 +21,9 @@ OVERALL_WORDS = {
 
 def model_card(model: TrainedModel) -> str:
     """The card as Markdown. Texts from the table are escaped: they may hold anything."""
-    sections = (_head(model), _quality(model), _groups(model), _training(model), _notes(model), _use(model))
+    sections = (
+        _head(model), _quality(model), _thresholds(model), _groups(model), _training(model), _notes(model), _use(model)
+    )  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -61,8 +63,37 @@ def _quality(model: TrainedModel) -> str:
             *rows,
             f"| {model.metric_name} in training | {_interval(model.training_score)} |",
             f"| {model.metric_name} in validation | {_interval(model.validation_score)} |",
+            *_speed(model),
         ]
     )
+
+
+def _speed(model: TrainedModel) -> list[str]:
+    if model.speed is None:
+        return []
+    return ["", f"Predicting takes {model.speed.one_row:.1f} ms for one row, {model.speed.many_rows:.0f} ms for "
+            f"{model.speed.rows:,}, where it was trained."]  # fmt: skip
+
+
+def _thresholds(model: TrainedModel) -> str:
+    """Where the model's two classes may be told apart at another probability than the even one."""
+    if not model.thresholds:
+        return ""
+    shown = [(one, [_interval(rate) if rate else "unknown" for rate in (one.recall, one.precision)])
+             for one in model.thresholds]  # fmt: skip
+    return "\n".join(
+        [
+            "## Thresholds",
+            "",
+            f"The model calls a row “{_plain(model.positive_class or '')}” when that is the more probable class. For "
+            "other goals take another probability; each was chosen on validation rows and measured on the test split.",
+            "",
+            "| goal | from probability | positives found | alarms that are right | share of alarms |",
+            "| --- | --- | --- | --- | --- |",
+            *(f"| {one.goal} | {one.threshold:.3f} | {found} | {right} | {one.alarms:.3g} |"
+              for one, (found, right) in shown),
+        ]
+    )  # fmt: skip
 
 
 def _groups(model: TrainedModel) -> str:

@@ -14,6 +14,8 @@ from mlpipe_dagster.automl.model import Estimate
 from mlpipe_dagster.errors import ModelError
 
 Floats = NDArray[np.float64]
+CALIBRATION_GROUPS = 10
+CALIBRATION_ERROR = "calibration error"
 MOST_WEIGHTS = 4_000_000
 Z95 = 1.959963984540054
 
@@ -119,12 +121,31 @@ def _r2(outcome: Outcome, weights: Floats) -> Floats:
         return 1 - _mean(row_losses(outcome), weights) / variance
 
 
+def _brier(outcome: Outcome, weights: Floats) -> Floats:
+    """Mean squared distance of the probabilities from what happened: of the positive class (two classes), or summed
+    over the classes (more). Brier 1950."""
+    happened = outcome.truth[:, None] == np.arange(outcome.predicted.shape[1])
+    squares = ((outcome.predicted - happened) ** 2).sum(axis=1)
+    return _mean(squares / 2 if outcome.predicted.shape[1] == 2 else squares, weights)
+
+
+def _calibration_error(outcome: Outcome, weights: Floats) -> Floats:
+    """Expected calibration error: mean distance between the probability of the chosen class and how often it is right,
+    over ten groups of as many rows each, by that probability (Guo et al. 2017, with groups of equal size)."""
+    sure = outcome.predicted.max(axis=1)
+    group = np.argsort(np.argsort(sure, kind="stable"), kind="stable") * CALIBRATION_GROUPS // len(sure)
+    off = ((outcome.choice == outcome.truth) - sure)[:, None] * (group[:, None] == np.arange(CALIBRATION_GROUPS))
+    return np.asarray(np.abs(weights @ off).sum(axis=1) / weights.sum(axis=1))
+
+
 CLASSIFICATION: dict[str, Metric] = {
     "accuracy": _accuracy,
     "log loss": _log_loss,
     "ROC AUC": _roc_auc,
     "balanced accuracy": _balanced_accuracy,
     "F1": _f1,
+    "Brier score": _brier,
+    CALIBRATION_ERROR: _calibration_error,
 }
 REGRESSION: dict[str, Metric] = {"R²": _r2, "RMSE": _rmse, "MAE": _mae}
 
@@ -170,7 +191,8 @@ def wilson(share: float, rows: int) -> Estimate:
 
 
 def measure(outcome: Outcome, seed: int = 0, only: str | None = None) -> dict[str, Estimate]:
-    """Every metric of `outcome` (or `only` one) with its 95 % interval: Wilson for accuracy, percentile bootstrap else.
+    """Every metric of `outcome` (or `only` one) with its 95 % interval: Wilson for accuracy, percentile bootstrap else
+    (basic bootstrap for the calibration error).
 
     A metric that these rows do not define (ROC AUC where one class is absent) is left out.
     """
@@ -188,6 +210,8 @@ def measure(outcome: Outcome, seed: int = 0, only: str | None = None) -> dict[st
             continue
         weights = draws(rows, seed) if weights is None else weights
         low, high = np.nanpercentile(metric(outcome, weights), [2.5, 97.5])
+        if name == CALIBRATION_ERROR:  # chance makes it larger, in the rows as in their draws: the basic bootstrap
+            low, high = max(0.0, 2 * value - high), max(value, 2 * value - low)
         found[name] = Estimate(value=value, low=float(low), high=float(high))
     return found
 

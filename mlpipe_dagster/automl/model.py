@@ -43,6 +43,32 @@ class Trial(_Frozen):
     """Seconds after the start of the training."""
     baseline: bool = False
     note: str = ""
+    predict_ms: float | None = None
+    """Milliseconds to predict 1,000 encoded rows."""
+    size_bytes: int | None = None
+    """Of the fitted estimator; of the leading trials only."""
+
+
+class Threshold(_Frozen):
+    """A probability from which on a row is an alarm, for a goal: chosen on validation rows, measured on test rows."""
+
+    goal: str
+    threshold: float
+    recall: Estimate | None
+    """Share of the positive test rows that are alarms; None where there is none."""
+    precision: Estimate | None
+    """Share of the alarms that are positive; None where there is none."""
+    alarms: float
+    """Share of the test rows that are alarms."""
+
+
+class Speed(_Frozen):
+    """Milliseconds that the saved pipeline takes to predict, from raw columns on."""
+
+    one_row: float
+    many_rows: float
+    rows: int
+    """How many `many_rows` are."""
 
 
 class BudgetEntry(_Frozen):
@@ -134,6 +160,9 @@ class TrainedModel:
     trained_rows: int
     test_rows: tuple[int, ...]
     """Positions (iloc) in the table handed to `train` of the rows no fitting or selection has seen."""
+    speed: Speed | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    """For two classes."""
     held_out: bool = True
     """False for a model from outside: it may have learned from its `test_rows`, and `trained_rows` is not known."""
     fairness: Fairness = field(default_factory=Fairness)

@@ -77,6 +77,8 @@ class Search:
     candidates: list[Candidate] = field(default_factory=list)
     told: list[Trial] = field(default_factory=list)
     """What an engine tried besides, measured on rows of its own."""
+    finishing_seconds: float = 0.0
+    """What evaluating and saving took the last time."""
     scratch: Path | None = None
     """A folder for what an engine leaves on disk; it has to stay until the model is saved."""
 
@@ -117,13 +119,15 @@ class Search:
         a_fold = seconds / folds
         fits: list[Fitted] = []
         parts: list[Outcome] = []
-        slowest, abandoned = 0.0, ""
+        slowest, predicting, abandoned = 0.0, 0.0, ""
         while len(parts) < folds and not abandoned:
             fit_begun = time.monotonic()
             data = self.bench.data(algorithm.family, len(parts))
             limits = Limits(begun + a_fold * (len(parts) + 1), self.seed, self.threads)
             fits.append(algorithm.fit(parameters, data, limits))
+            asked_at = time.monotonic()
             parts.append(Outcome(data.truth_to_check(), predict(fits[-1].estimator, data.check_features)))
+            predicting += time.monotonic() - asked_at
             slowest = max(slowest, time.monotonic() - fit_begun)
             abandoned = _why_abandon(parts, folds, begun + seconds, leader)
         rounds = [fitted.rounds for fitted in fits if fitted.rounds]
@@ -141,6 +145,7 @@ class Search:
             seconds=time.monotonic() - begun,
             finished_at=self.clock.elapsed(),
             note=abandoned or _fit_note(fits),
+            predict_ms=1e6 * predicting / len(joined.truth),
         )
         outcome = None if abandoned else joined
         return Candidate(trial, algorithm, mean_rounds, fits[0], first_loss, slowest, outcome)

@@ -158,6 +158,21 @@ def split_test(target: Target, seed: int, most: int) -> tuple[Rows, Rows]:
     return np.setdiff1d(np.arange(len(target.values)), held_out), held_out
 
 
+def require_enough(target: Target, training: Rows) -> None:
+    """Refuse classes that are all so rare that no row can be held out to check on.
+
+    Raises
+    ------
+    ModelError
+        No class has five rows to train on.
+    """
+    if target.classes and np.unique(target.values[training], return_counts=True)[1].max() < RARE:
+        raise ModelError(
+            f"Every one of the {len(target.classes)} classes has only a few rows: none can be held out to check what "
+            "was learnt. Send more rows, or put rare classes together."
+        )
+
+
 def validation_folds(target: Target, training: Rows, folds: int, seed: int) -> list[tuple[Rows, Rows]]:
     """(fit, validate) positions within `training`; `folds` of 1 is a single 20 % hold-out.
 

@@ -121,6 +121,7 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
             "engine": model.spec.engine,
             "trials": len(model.leaderboard),
             "time budget": f"{seconds:g} s",
+            **_speed(model),
             "model version": row.version,
         },
         links={"model": links.model_link(warehouse.settings, row.user_id, row.model_id)},
@@ -128,6 +129,12 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
         table=tuple(_leader(trial, model) for trial in model.leaderboard[:LEADERBOARD_ROWS]),
         table_name="leaderboard",
     )
+
+
+def _speed(model: TrainedModel) -> dict[str, float]:
+    if model.speed is None:
+        return {}
+    return {"ms for one row": model.speed.one_row, f"ms for {model.speed.rows:,} rows": model.speed.many_rows}
 
 
 def _result(model: TrainedModel) -> str:
@@ -185,4 +192,8 @@ def _leader(trial: Trial, model: TrainedModel) -> dict[str, str | float | int]:
         f"validation {model.loss_name}": trial.loss,
         f"validation {model.metric_name}": "" if trial.score is None else trial.score,
         "seconds": round(trial.seconds, 2),
+        "ms for 1,000 rows": "" if trial.predict_ms is None else round(trial.predict_ms, 1),
+        "kB": "" if trial.size_bytes is None else round(trial.size_bytes / 1000),
+        "settings": ", ".join(f"{name} {value}" for name, value in trial.parameters.items()) or "none",
+        "note": trial.note,
     }

@@ -38,6 +38,8 @@ def test_binary_metrics_agree_with_scikit_learn(binary: Outcome) -> None:
             "ROC AUC": oracle.roc_auc_score(binary.truth, binary.predicted[:, 1]),
             "balanced accuracy": oracle.balanced_accuracy_score(binary.truth, binary.choice),
             "F1": oracle.f1_score(binary.truth, binary.choice),
+            "Brier score": oracle.brier_score_loss(binary.truth, binary.predicted[:, 1]),
+            "calibration error": found["calibration error"],
         }
     )
 
@@ -51,6 +53,8 @@ def test_multiclass_metrics_agree_with_scikit_learn(multiclass: Outcome) -> None
             "ROC AUC": oracle.roc_auc_score(multiclass.truth, multiclass.predicted, multi_class="ovr"),
             "balanced accuracy": oracle.balanced_accuracy_score(multiclass.truth, multiclass.choice),
             "F1": oracle.f1_score(multiclass.truth, multiclass.choice, average="macro"),
+            "Brier score": ((multiclass.predicted - np.eye(4)[multiclass.truth.astype(int)]) ** 2).sum(axis=1).mean(),
+            "calibration error": found["calibration error"],
         }
     )
 
@@ -82,3 +86,24 @@ def test_improvement_by_hand() -> None:
     # losses saved 1 1 1 9: mean 3, standard deviation 4
     assert (saved, error) == (3.0, 2.0)
     assert loss(Outcome(truth, np.array([1.0, 1.0, 1.0, 3.0]))) == pytest.approx(3**0.5)
+
+
+def test_the_calibration_error_by_hand() -> None:
+    # ten groups of two rows, all sure of class 1 by 0.8; right in both rows of five groups, in one row of five
+    chance = np.full(20, 0.8)
+    truth = np.array([1.0, 1.0] * 5 + [1.0, 0.0] * 5)
+    found = measure(Outcome(truth, np.column_stack([1 - chance, chance])))["calibration error"]
+    assert found.value == pytest.approx(0.5 * (1 - 0.8) + 0.5 * (0.8 - 0.5))
+
+
+def test_the_interval_of_the_calibration_error_reaches_zero_where_the_model_is_calibrated() -> None:
+    draw = np.random.default_rng(0)
+    reached = 0
+    for _ in range(40):
+        chance = draw.random(400)
+        truth = (draw.random(400) < chance).astype(float)
+        found = measure(Outcome(truth, np.column_stack([1 - chance, chance])), only="calibration error")
+        reached += found["calibration error"].low < 0.02
+    assert reached >= 36
+    sure = np.clip(3 * (chance - 0.5) + 0.5, 0.01, 0.99)  # three times too sure: off by about 0.2
+    assert measure(Outcome(truth, np.column_stack([1 - sure, sure])))["calibration error"].low > 0.1
