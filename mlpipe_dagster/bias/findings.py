@@ -90,7 +90,10 @@ def find(
     """
     judged = [(feature, contrast(feature, about.task)) for feature in features]
     found = [difference(feature, contrasted, about) for feature, contrasted in judged]
-    found += [Finding(severity="notice", headline="A column was not measured", detail=text) for text in problems]
+    found += [
+        Finding(severity="notice", headline="A column was not measured", detail=text, kind="quality")
+        for text in problems
+    ]
     found += [] if features else [_NOTHING_SENSITIVE]
     for feature in features:
         found += [*_small_groups(feature, row_count), *_missing_groups(feature, row_count)]
@@ -156,8 +159,28 @@ def difference(feature: FeatureBias, contrasted: Contrast, about: About) -> Find
         headline = f"{feature.column}: no clear difference in {about.outcome}"
     else:
         headline = f"{feature.column}: {_comparison(feature, contrasted.measure, about)}"
-    return Finding(severity=severity, headline=headline, detail=detail, advice=advice, column=feature.column)
+    return Finding(
+        severity=severity,
+        headline=headline,
+        detail=detail,
+        meaning=_MEANINGS[contrasted.judgement],
+        limits=_LIMITS,
+        advice=advice,
+        column=feature.column,
+    )
 
+
+_MEANINGS: dict[Judgement, str] = {
+    "clear": "Outcomes may have been decided unequally, rows collected unequally, or the groups may differ in what "
+    "decides the outcome. A model trained on these rows learns the difference and may repeat or enlarge it.",
+    "uncertain": "There may be a difference as large as this, a larger one, or none: more rows would tell.",
+    "small": "A model may learn the small difference too, and decisions at a threshold can make it larger.",
+    "none": "",
+}
+_LIMITS = (
+    "That a group is the cause of its outcomes, or that a difference is unfair: the numbers show what is in the table, "
+    "not why."
+)
 
 _WORDS: dict[Judgement, tuple[Literal["info", "notice", "warning"], str, str]] = {
     "clear": (
@@ -230,6 +253,10 @@ _NOTHING_SENSITIVE = Finding(
     severity="notice",
     headline="No sensitive column was looked at",
     detail="No column about sex, age, origin or another protected trait was named or recognised by its name or values.",
+    meaning="Perhaps no people stand behind the rows; or their traits are not in the table, or under names that say "
+    "nothing.",
+    limits="That a model trained on this table treats everybody alike: without groups nobody can tell.",
+    kind="quality",
     advice="If people stand behind the rows, name the columns to look at. Others may still stand in for such traits.",
 )
 
@@ -279,6 +306,7 @@ def _quality(quality: Quality, row_count: int, target: str) -> Iterator[Finding]
             severity="notice",
             headline=f"“{target}” is missing in some rows",
             detail=f"{quality.missing_target:,} of {row_count:,} rows have no outcome; they are left out.",
+            kind="quality",
             advice="Find out whether outcomes are missing more often for some groups: the table of groups shows it.",
         )
     if quality.duplicate_rows:
@@ -286,6 +314,7 @@ def _quality(quality: Quality, row_count: int, target: str) -> Iterator[Finding]
             severity="notice",
             headline="Some rows are repeated",
             detail=f"{quality.duplicate_rows:,} of {row_count:,} rows are copies of another row.",
+            kind="quality",
             advice="Remove repeated rows unless they are separate cases: with them a model looks better than it is.",
         )
     for columns, what in (
@@ -295,8 +324,16 @@ def _quality(quality: Quality, row_count: int, target: str) -> Iterator[Finding]
         if columns:
             named = list_text([f"“{column}”" for column in columns[:10]] + (["more"] if len(columns) > 10 else []))
             yield Finding(
-                severity="info", headline=f"Columns with {what}", detail=f"{named}: nothing is learnt from them."
+                severity="info",
+                headline=f"Columns with {what}",
+                detail=f"{named}: nothing is learnt from them.",
+                kind="quality",
             )
+
+
+def rare_headline(target: str) -> str:
+    """The headline of the finding about rare classes."""
+    return f"Some classes of “{target}” are rare"
 
 
 def _rare_classes(overall: Sequence[Outcome], about: About) -> Iterator[Finding]:
@@ -307,8 +344,9 @@ def _rare_classes(overall: Sequence[Outcome], about: About) -> Iterator[Finding]
         ]
         yield Finding(
             severity="notice",
-            headline=f"Some classes of “{about.target}” are rare",
+            headline=rare_headline(about.target),
             detail=f"{list_text(named)} of the rows{' and further classes' if len(rare) > 5 else ''}.",
+            kind="quality",
             advice="Accuracy hides errors on rare classes; look at precision and recall of each class.",
         )
 

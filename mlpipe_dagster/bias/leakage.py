@@ -126,7 +126,7 @@ def _tells(tried: _Tried) -> str:
     if tried.guess is None:
         return f"it explains {percent_text(max(tried.power[0], 0.0))} of the differences in rows that were held out"
     right, blind = frequencies([tried.guess.balanced, tried.guess.chance], apart=True)
-    return f"it tells the class of {right} rows that were held out, each class counted alike; a blind guess of {blind}"
+    return f"it tells {right} rows right that were held out, each class counted alike; a blind guess {blind}"
 
 
 def _named_after(column: str, target: str) -> str:

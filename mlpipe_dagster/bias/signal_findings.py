@@ -52,7 +52,7 @@ def _leak(leak: Leak, target: str) -> Finding:
         meaning="It may be written down when the outcome is known, or be another form of it. A model that has it looks "
         "almost perfect here and fails where the outcome is still open.",
         limits="It may also be an honest measurement that tells nearly everything: the numbers cannot say which.",
-        advice=f"Leave out “{leak.column}” unless you are sure that it is known before the outcome is.",
+        advice="Leave such a column out unless you are sure that it is known before the outcome is.",
         column=leak.column,
     )
 
@@ -109,9 +109,9 @@ def _proxies(feature: FeatureProxies) -> Finding | None:
         kind="proxy",
         headline=f"{feature.column}: other columns {'give it away' if strong else 'hint at it'}",
         detail=f"{alone}{joint} Each group counts alike.",
-        meaning=f"A model can learn from them what it would have learned from “{feature.column}” itself.",
+        meaning="A model can learn from them what it would have learned from the sensitive column itself.",
         limits="It does not say that a model will treat groups unequally, nor that these columns are unfit for use.",
-        advice=f"Do not rely on leaving out “{feature.column}”: compare the errors of its groups after training.",
+        advice="Do not rely on leaving the sensitive column out: compare the errors of its groups after training.",
         column=feature.column,
     )
 
@@ -125,7 +125,7 @@ def _conflicts(signals: Signals, target: str) -> Iterator[Finding]:
         kind="quality",
         headline="Rows contradict each other",
         detail=f"{found.rows:,} of {found.looked_at:,} rows have a twin that is alike in every column but “{target}”. "
-        f"No model can be right for more than {percent_text(found.best)} of the rows.",
+        f"No model can be right for more than {percent_text(found.best, 3)} of the rows.",
         meaning="Something that decides the outcome may not be in the table, or some outcomes may be wrong.",
         limits="Chance alone makes twins differ where few columns with few values describe a row.",
         advice="Look at some of these rows: add what tells them apart, or correct their outcome.",

@@ -3,9 +3,9 @@
 The page with everything else is made in `bias_report.py`.
 """
 
-from mlpipe_dagster.bias.findings import contrast, most_unequal
-from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Group
-from mlpipe_dagster.reports.bias_view import outcome_chart
+from mlpipe_dagster.bias.findings import most_unequal
+from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.reports.bias_view import outcome_chart, telling_groups
 from mlpipe_dagster.reports.charts import bar_chart, stand_alone
 from mlpipe_dagster.vocabulary import Level
 
@@ -20,14 +20,6 @@ def bias_plot(report: BiasReport) -> str:
     feature = most_unequal(report)
     if feature is None:
         return stand_alone(bar_chart([], title="No groups of people to compare"))
-    return stand_alone(outcome_chart(report, feature, _chosen(report, feature), level=Level.INTERMEDIATE))
-
-
-def _chosen(report: BiasReport, feature: FeatureBias) -> list[Group]:
-    """The groups to draw, in the order of the feature."""
-    measure = contrast(feature, report.task).measure
-    first = {feature.reference, measure.group if measure else None}
-    shown = sorted((group for group in feature.groups if group.outcomes), key=lambda group: -(group.count or 0))
-    ranked = [group for group in shown if group.name in first] + [group for group in shown if group.name not in first]
-    kept = {group.name for group in ranked[:_MOST_BARS]}
-    return [group for group in feature.groups if group.name in kept]
+    return stand_alone(
+        outcome_chart(report, feature, telling_groups(report, feature, _MOST_BARS), level=Level.INTERMEDIATE)
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mlpipe_dagster.bias.findings import counted
+from mlpipe_dagster.bias.findings import contrast, counted
 from mlpipe_dagster.bias.labels import frequencies, outcome_label
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Group, Measure, Outcome, Versus
 from mlpipe_dagster.reports.charts import Bar, bar_chart
@@ -36,22 +36,36 @@ def outcome_title(report: BiasReport, label: str) -> str:
 
 
 def chart_title(report: BiasReport, feature: FeatureBias) -> str:
-    """`good by sex`; some group of the feature has an outcome that is shown."""
+    """`Share with good by sex`; some group of the feature has an outcome that is shown."""
     shown = next(group.outcomes for group in feature.groups if group.outcomes)
-    return f"{outcome_title(report, shown[shown_outcome(report, feature)].label)} by {feature.column}"
+    share = "" if report.task is TaskKind.REGRESSION else "Share with "
+    return f"{share}{outcome_title(report, shown[shown_outcome(report, feature)].label)} by {feature.column}"
 
 
 def outcome_chart(report: BiasReport, feature: FeatureBias, groups: Sequence[Group], *, level: Level) -> Markup:
-    """Bars of one outcome by group, with intervals, and the value in all rows as a dashed line; one has it at least."""
+    """Bars of one outcome by group, largest first, with intervals, and the value in all rows as a dashed line.
+
+    The group that differs most stands out; one group has an outcome at least.
+    """
     index = shown_outcome(report, feature)
-    drawn = [(group.label, group.outcomes[index]) for group in groups if group.outcomes]
+    ranked = sorted((group for group in groups if group.outcomes), key=lambda group: -group.outcomes[index].value)
+    drawn = [(_named(group, feature), group.outcomes[index]) for group in ranked]
+    measure = contrast(feature, report.task).measure
+    told = None if measure is None else _named(feature.group(measure.group), feature)
     rates = report.task is not TaskKind.REGRESSION
     scale = 100.0 if rates else 1.0
     texts: list[str | None] = [None] * len(drawn)
     if rates and level is Level.BEGINNER:
         texts = [*frequencies([outcome.value for _, outcome in drawn])]
     bars = [
-        Bar(label, outcome.value * scale, _scaled(outcome.low, scale), _scaled(outcome.high, scale), text)
+        Bar(
+            label,
+            outcome.value * scale,
+            _scaled(outcome.low, scale),
+            _scaled(outcome.high, scale),
+            text,
+            quiet=told is not None and label != told,
+        )
         for (label, outcome), text in zip(drawn, texts, strict=True)
     ]
     everywhere = _overall(report, drawn[0][1].label)
@@ -62,6 +76,37 @@ def outcome_chart(report: BiasReport, feature: FeatureBias, groups: Sequence[Gro
         reference=None if everywhere is None else everywhere.value * scale,
         reference_label="all rows",
     )
+
+
+def class_title(report: BiasReport) -> str:
+    """What the chart of all rows shows."""
+    return f"Share of each class of {report.target}"
+
+
+def class_chart(report: BiasReport, most: int) -> Markup:
+    """Bars of the largest and the rarest classes in all rows, largest first; the rarest stands out."""
+    ranked = sorted(report.overall, key=lambda outcome: -outcome.value)
+    drawn = ranked if len(ranked) <= most else [*ranked[: most // 2], *ranked[-(most // 2) :]]
+    bars = [
+        Bar(
+            outcome_label(report.target, outcome.label),
+            100 * outcome.value,
+            text=percent_text(outcome.value),
+            quiet=outcome is not drawn[-1],
+        )
+        for outcome in drawn
+    ]
+    return bar_chart(bars, title=class_title(report))
+
+
+def telling_groups(report: BiasReport, feature: FeatureBias, most: int) -> list[Group]:
+    """At most so many groups to draw: the reference, the one that differs most, and the largest of the others."""
+    measure = contrast(feature, report.task).measure
+    first = {feature.reference, measure.group if measure else None}
+    shown = sorted((group for group in feature.groups if group.outcomes), key=lambda group: -(group.count or 0))
+    ranked = [group for group in shown if group.name in first] + [group for group in shown if group.name not in first]
+    kept = {group.name for group in ranked[:most]}
+    return [group for group in feature.groups if group.name in kept]
 
 
 def _scaled(value: float | None, scale: float) -> float | None:
@@ -176,6 +221,21 @@ def significance_table(feature: FeatureBias, versus: Versus) -> tuple[Head, Rows
         if test.versus == versus
     ]
     return head, rows
+
+
+def representation_table(feature: FeatureBias) -> tuple[Head, Rows]:
+    """The share of each group beside the expected one; nothing where there is none."""
+    head: Head = [("Group", False), ("Share", True), ("Expected", True)]
+    found = feature.representation
+    if found is None:
+        return head, []
+    rows = [
+        [group.label, "not shown" if group.share is None else percent_text(group.share), percent_text(expected)]
+        for group in feature.groups
+        if (expected := found.expected.get(group.name)) is not None
+    ]
+    distance = f"{number_text(found.distance)} ({found.method}: p {_p_text(found.p_adjusted)}, corrected)"
+    return head, [*rows, ["distance of both", distance, found.against]]
 
 
 def _p_text(value: float) -> str:

@@ -34,6 +34,8 @@ class Bar:
     low: float | None = None
     high: float | None = None
     text: str | None = None
+    quiet: bool = False
+    """Drawn in grey, so that another bar stands out."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,10 @@ def _bar(bar: Bar, top: float, scale: Callable[[float], float], unit: str) -> st
     drawn += text_at(label, 2, top + 13) + text_at(value, WIDTH - 2, top + 13, anchor="end", weight=600)
     if math.isfinite(bar.value):
         start, stop = sorted((scale(0.0), scale(bar.value)))
-        colour = "var(--accent, #0b6b70)" if bar.value >= 0 else "var(--quiet, #525c66)"
+        plain = bar.value >= 0 and not bar.quiet
+        colour = (
+            "var(--accent, #0b6b70)" if plain else "var(--faint, #8b95a0)" if bar.quiet else "var(--quiet, #525c66)"
+        )
         drawn += f'<rect x="{start:.1f}" y="{top + 19:.1f}" width="{stop - start:.1f}" height="10" fill="{colour}"/>'
     if bar.low is not None and bar.high is not None and math.isfinite(bar.low) and math.isfinite(bar.high):
         drawn += _whisker(scale(bar.low), scale(bar.high), top + 24)

@@ -1,14 +1,24 @@
 """The bias page and plot: hostile text, reports with little in them, the same numbers at each level, well-formed."""
 
+import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from mlpipe_dagster.bias.intervals import SEED
+from mlpipe_dagster.bias.labels import frequencies
+from mlpipe_dagster.bias.measures import measures_for
+from mlpipe_dagster.bias.proxies import of_hundred
+from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.reports import bias_report
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_report import render_bias_report
+from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.vocabulary import Level, TaskKind
 from mlpipe_dagster_tests.bias.tables import measured, people
 
@@ -51,7 +61,9 @@ class Page(HTMLParser):
 def test_hostile_names_and_values_stay_text(tmp_path: Path, level: Level) -> None:
     names = {"sex": f"{HOSTILE}sex", "y": f"{HOSTILE}y"}
     frame = people(male=(60, 40), female=(20, 30)).replace({"female": HOSTILE, "yes": f"{HOSTILE}yes"})
+    frame = frame.assign(**{f"{HOSTILE}job": frame["sex"] + HOSTILE, f"{HOSTILE}leak": frame["y"] + HOSTILE})
     report = measured(frame.rename(columns=names), tmp_path, names["sex"], "<b>absent</b>", target=names["y"])
+    assert {finding.kind for finding in report.findings} >= {"difference", "leak", "proxy", "quality"}
     links = {
         "beginner": "/b?x=1&y=2",
         "<i>elsewhere</i>": "javascript:alert(1)",
@@ -63,6 +75,7 @@ def test_hostile_names_and_values_stay_text(tmp_path: Path, level: Level) -> Non
     addresses = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
     assert not [address for address in addresses if address.startswith("javascript:")]
     assert "alert(1)</script>" in page.words
+    assert "leak: it gives" in page.words
     assert "49" not in page.words.replace("{{ 7*7 }}", "")
     assert "\x01" not in page.words
 
@@ -93,7 +106,11 @@ def test_reports_with_little_in_them(tmp_path: Path, frame: pd.DataFrame, level:
 @pytest.mark.parametrize("level", list(Level))
 def test_no_sensitive_column(tmp_path: Path, level: Level) -> None:
     report = measured(people(male=(60, 40), female=(20, 30)), tmp_path)
-    assert "There was no column to compare groups of." in Page(render_bias_report(report, level, {})).words
+    words = Page(render_bias_report(report, level, {})).words
+    assert "There was no column to compare groups of." in words
+    assert "this is a report on the quality of the table" in words
+    assert "Quality of the data: y" in words
+    assert "Groups of" not in words
     assert "No groups of people to compare" in bias_plot(report)
 
 
@@ -117,6 +134,92 @@ def test_all_levels_say_the_same_numbers(tmp_path: Path) -> None:
     assert "0.4 (0.2761 to 0.5382)" in pages[Level.EXPERT]
     assert "Newcombe" not in pages[Level.BEGINNER]
     assert "Newcombe" in pages[Level.EXPERT]
+
+
+@pytest.fixture(scope="module")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> BiasReport:
+    """A report with something of everything."""
+    generator = np.random.default_rng(4)
+    frame = people(male=(330, 270), female=(120, 280), other=(2, 1))
+    women = frame["sex"] == "female"
+    frame["race"] = generator.choice(["a", "b", "c"], len(frame))
+    frame["job"] = np.where(women ^ (generator.random(len(frame)) < 0.1), "nurse", "smith")
+    frame["size"] = np.where(women, 165.0, 178.0) + generator.normal(scale=7, size=len(frame))
+    frame["closed"] = np.where(generator.random(len(frame)) < 0.03, "no", frame["y"])
+    frame["gappy"] = np.where(women & (generator.random(len(frame)) < 0.4), None, "x")
+    frame["rare"] = np.where(np.arange(len(frame)) < 9, "x", None)
+    return measured(frame, tmp_path_factory.mktemp("rich"), "sex", "race")
+
+
+NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+STATIC = {"95", "100", "0.05", "30", "5", "0.1", "0.8", "1.25", "2008", "2013", str(SEED), "8", "50", "0", "1", "2"}
+"""Numbers of the layout: confidence, thresholds, years of methods, ends of scales."""
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_every_number_on_the_page_is_one_of_the_report(rich: BiasReport, level: Level) -> None:
+    html = re.sub(r"<style>.*?</style>", "", render_bias_report(rich, level, {}), flags=re.DOTALL)
+    told = set(NUMBER.findall(Page(html).words))
+    known = set(STATIC)
+    for value in leaves(rich.model_dump(mode="json")):
+        known |= set(NUMBER.findall(" ".join(written(value))))
+    kinds = measures_for(rich.task)
+    known |= set(
+        re.findall(
+            r"\d[\d,.]*\d|\d", " ".join(f"{kind.formula} {kind.meaning} {kind.title} {kind.name}" for kind in kinds)
+        )
+    )
+    counts = [len(section) for section in (rich.features, rich.intersections, rich.findings)]
+    known |= {str(count) for count in range(max(counts) + 1)}
+    assert told - known == set()
+
+
+def leaves(value: object) -> Iterator[object]:
+    """Texts and numbers of a JSON value; the keys too."""
+    if isinstance(value, dict):
+        yield from value
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    else:
+        yield value
+
+
+def written(value: object) -> list[str]:
+    """Every way in which a page may write a value of the report."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return [str(value)]
+    shares = [percent_text(value), f"{value:,}" if isinstance(value, int) else "", f"{value:.4f}"]
+    if 0 <= value <= 1:
+        shares += [*frequencies([value]), f"{round(1000 * value)}", of_hundred(value), str(round(100 * value))]
+        shares += [number_text(100 * value)]
+    return [*shares, number_text(value), number_text(value, 4)]
+
+
+def test_the_gravest_kind_comes_first_and_is_told_with_what_it_means(rich: BiasReport) -> None:
+    page = Page(render_bias_report(rich, Level.BEGINNER, {}))
+    anchors = [attributes["id"] for tag, attributes in page.tags if tag == "h2" and "id" in attributes]
+    assert anchors == ["difference", "leak", "proxy", "quality"]
+    assert "closed: it gives “y” away" in page.words
+    assert "sex: other columns give it away" in page.words
+    for text in ("What it may mean", "What it cannot mean", "What to do"):
+        assert page.words.count(text) >= 3
+    drawn = [attributes["aria-label"] or "" for tag, attributes in page.tags if tag == "svg"]
+    assert any(label.startswith("Share with y = yes by sex. men (compared with): 55 of 100") for label in drawn)
+    assert any(label.startswith("How well a single column tells y. closed: 9") for label in drawn)
+    assert any(label.startswith("How often sex is guessed right from other columns.") for label in drawn)
+    assert any(label.startswith("Rows without gappy by sex. women: ") for label in drawn)
+
+
+def test_a_page_that_would_be_too_large_is_cut_and_says_so(rich: BiasReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = render_bias_report(rich, Level.EXPERT, {})
+    monkeypatch.setattr(bias_report, "MOST_BYTES", len(whole.encode()) * 3 // 4)
+    page = render_bias_report(rich, Level.EXPERT, {})
+    assert len(page.encode()) <= len(whole.encode()) * 3 // 4
+    assert "further rows are in the report as JSON" in Page(page).words
+    monkeypatch.setattr(bias_report, "MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="even without tables"):
+        render_bias_report(rich, Level.EXPERT, {})
 
 
 def test_each_level_leads_to_the_others(tmp_path: Path) -> None:
