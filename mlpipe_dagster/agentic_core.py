@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, EXPLAINED, NO_MITIGATION, fitting
 from mlpipe_dagster.bias.sensitive import UNSUITABLE_KINDS
 from mlpipe_dagster.choices import (
     AskedKind,
@@ -38,7 +39,8 @@ from mlpipe_dagster.vocabulary import Level, ReportType, Stage, TaskKind, publis
 REPORT_NAMES = {ReportType.MODEL: "model", ReportType.DATA: "data"}
 
 PROCEED, OTHER_SENSITIVE, STOP = "proceed", "choose other sensitive features", "stop"
-AFTER_BIAS = (PROCEED, OTHER_SENSITIVE, STOP)
+MITIGATE = "proceed with mitigation"
+AFTER_BIAS = (PROCEED, MITIGATE, OTHER_SENSITIVE, STOP)
 NO_EXPLANATION = "no explanation"
 STOPPED = "The person stopped after the bias report."
 UNEXPLAINED = "The person wanted no explanation."
@@ -153,10 +155,18 @@ def _after_upload(event: Event, known: Known) -> Outcome:
     try:
         if known.asks("target") and not (wishes.target_column_name and wishes.task_type):
             return _ask_for_target(cast(DatasetUploaded, event), profile, known)
-        choices = choose(profile, wishes, known.defaults, known.budget_unit)
+        choices = _before_question(choose(profile, wishes, known.defaults, known.budget_unit), known)
     except UserError as error:
         return Failure(Stage.DATASET, error.error_type, str(error))
     return bias_trigger(event.record_key, cast(DatasetUploaded, event).user_id, choices, known)
+
+
+def _before_question(choices: Choices, known: Known) -> Choices:
+    """What a person will be asked after the bias report is not decided before it: whether to mitigate."""
+    if choices.mitigation is None or not known.asks("bias"):
+        return choices
+    reasons = tuple(line for line in choices.reasons if not line.startswith("Mitigation: "))
+    return choices.model_copy(update={"mitigation": None, "reasons": reasons})
 
 
 def bias_trigger(dataset_id: str, user_id: str, choices: Choices, known: Known) -> Trigger:
@@ -224,7 +234,8 @@ def _after_bias(event: Event, known: Known) -> Outcome:
         task_type=task,
         time_budget=budget,
     )
-    if known.asks("bias"):
+    answered = choices is not None and choices.mitigation is not None
+    if known.asks("bias") and not answered:
         return _ask_about_bias(trigger, known)
     kept = tuple(name for name in known.leaks if choices is None or name not in choices.drop)
     return Trigger(trigger, notice=_leak_notice(trigger, kept, known.bias_link) if kept else None)
@@ -247,7 +258,9 @@ def _leak_notice(trigger: AutomlTrigger, leaks: tuple[str, ...], link: str | Non
 
 def _ask_about_bias(trigger: AutomlTrigger, known: Known) -> Ask:
     names = _comparable(known.profile, trigger.target_column_name)
-    decision: dict[str, Any] = {"type": "string", "title": "What now?", "enum": list(AFTER_BIAS), "default": PROCEED}
+    mitigation, proposal, default = _mitigation_field(known)
+    offered = [choice for choice in AFTER_BIAS if mitigation or choice != MITIGATE]
+    decision: dict[str, Any] = {"type": "string", "title": "What now?", "enum": offered, "default": default}
     sensitive: dict[str, Any] = {
         "type": "array",
         "title": f"Which columns are sensitive, for “{OTHER_SENSITIVE}”",
@@ -265,10 +278,10 @@ def _ask_about_bias(trigger: AutomlTrigger, known: Known) -> Ask:
     return Ask(
         kind="bias",
         subject=f"{trigger.dataset_id}: {_BIAS_QUESTIONS[known.unmeasured]}",
-        body=f"A model is trained next. What the bias report says:\n\n{found}",
+        body=f"A model is trained next. What the bias report says:\n\n{found}{proposal}",
         fields={
             "type": "object",
-            "properties": {"decision": decision, "sensitive_features": sensitive, "drop": drop},
+            "properties": {"decision": decision, **mitigation, "sensitive_features": sensitive, "drop": drop},
             "required": ["decision"],
         },
         about=trigger.model_dump(mode="json"),
@@ -287,6 +300,26 @@ def _comparable(profile: Profile | None, target: str | None) -> list[str]:
         for column in profile.columns
         if column.name != target and not column.personal and column.kind not in UNSUITABLE_KINDS
     ]
+
+
+def _mitigation_field(known: Known) -> tuple[dict[str, Any], str, str]:
+    """The field for a method, the proposal in words, and the decision suggested; none without sensitive columns."""
+    choices = known.choices
+    if choices is None or not choices.sensitive:
+        return {}, "", PROCEED
+    methods = fitting(choices.task)
+    wish = known.wishes.mitigation or known.defaults.mitigation
+    wished = next((method for method in methods if method == wish), methods[0])
+    field = {
+        "type": "string",
+        "title": f"How, for “{MITIGATE}”",
+        "description": "; ".join(f"{method.value}: {EXPLAINED[method]}" for method in methods) + ".",
+        "enum": [method.value for method in methods],
+        "default": wished.value,
+    }
+    why = "as you asked" if wished == wish else "the mildest method that fits"
+    proposal = f"\n\nAgainst it we would use {wished.value} ({why}): {EXPLAINED[wished]}."
+    return {"mitigation": field}, proposal, PROCEED if wish in (None, NO_MITIGATION) else MITIGATE
 
 
 def _after_model(event: Event, known: Known) -> Outcome:
@@ -351,10 +384,12 @@ def _answered_target(
     return _chosen(known.wishes.model_copy(update=said), owner, known)
 
 
-def _chosen(wishes: Wishes, owner: tuple[str, str], known: Known) -> Trigger:
+def _chosen(wishes: Wishes, owner: tuple[str, str], known: Known, mitigated: bool = False) -> Trigger:
+    """The bias stage with these wishes; `mitigated`: the person has just said how."""
     if known.profile is None:
         raise RuntimeError(f"a question on {owner[0]} was asked before its table was read")
-    return bias_trigger(*owner, choose(known.profile, wishes, known.defaults, known.budget_unit), known)
+    choices = choose(known.profile, wishes, known.defaults, known.budget_unit)
+    return bias_trigger(*owner, choices if mitigated else _before_question(choices, known), known)
 
 
 def _answered_bias(
@@ -363,6 +398,9 @@ def _answered_bias(
     if answer["decision"] == STOP:
         return Stop(STOPPED)
     drop = tuple(answer["drop"]) if answer.get("drop") else None
+    if answer["decision"] == MITIGATE:
+        changes = Wishes(mitigation=answer.get("mitigation") or ANY_FITTING, drop=drop)
+        return _chosen(revised(known.wishes, known.choices, changes), owner, known, mitigated=True)
     if answer["decision"] == OTHER_SENSITIVE:
         columns = tuple(answer.get("sensitive_features") or ())
         if not columns:

@@ -19,6 +19,13 @@ from mlpipe_dagster.automl.engines.known import (
     parse_engine,
 )
 from mlpipe_dagster.automl.infer import infer_target, infer_task
+from mlpipe_dagster.bias.mitigation.choice import (
+    ANY_FITTING,
+    EXPLAINED,
+    NO_MITIGATION,
+    MitigationWish,
+    settle_mitigation,
+)
 from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.errors import TargetError, TaskError, UserError
 from mlpipe_dagster.events import Id
@@ -27,6 +34,7 @@ from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import (
     AfterTimeout,
     Level,
+    Mitigation,
     TaskKind,
     parse_task,
     parse_time_budget,
@@ -55,6 +63,8 @@ class Wishes(BaseModel):
     sensitive_features: tuple[str, ...] | None = None
     drop: tuple[str, ...] | None = None
     """Columns that no model is trained on."""
+    mitigation: MitigationWish | None = None
+    """What is done about bias before training: a method, `auto` for one that fits, or `none`."""
     mode: Mode | None = None
     ask: tuple[AskedKind, ...] | None = None
     """Which questions are asked; where nothing is said, the mode `ask` asks for the target alone."""
@@ -141,6 +151,8 @@ class Choices(BaseModel):
     time_budget_seconds: float
     engine: str = PORTFOLIO
     level: Level
+    mitigation: Mitigation | None = None
+    """What is done about bias before training."""
     reasons: tuple[str, ...]
     """One plain sentence for each choice."""
 
@@ -161,6 +173,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     engine = known_engine(wishes.engine or defaults.engine or AUTO)
     budget, seconds, budget_reason = _choose_budget(wishes, defaults, engine, budget_unit)
     level = wishes.xai_level or defaults.xai_level or Level.BEGINNER
+    mitigation, mitigation_reason = _choose_mitigation(wishes, defaults, task, sensitive)
     return Choices(
         target=target,
         task=task,
@@ -170,6 +183,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         time_budget_seconds=seconds,
         engine=engine.name,
         level=level,
+        mitigation=mitigation,
         reasons=(
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
@@ -178,6 +192,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             f"Time budget: {budget} ({budget_reason}).",
             f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
             f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
+            *mitigation_reason,
         ),
     )
 
@@ -190,6 +205,24 @@ def _choose_budget(wishes: Wishes, defaults: Wishes, engine: KnownEngine, unit: 
     if seconds > asked:
         return f"{seconds:g}s", seconds, f"the least that {engine.title} needs, in place of {budget}"
     return budget, seconds, "as you asked" if wishes.time_budget else "the default"
+
+
+def _choose_mitigation(
+    wishes: Wishes, defaults: Wishes, task: TaskKind, sensitive: tuple[str, ...]
+) -> tuple[Mitigation | None, tuple[str, ...]]:
+    """The method and why; a default counts where it fits. Raises UserError for a wish that does not."""
+    wish = wishes.mitigation
+    if wish is not None:
+        method = settle_mitigation(wish, task, sensitive)
+        if method is None:
+            return None, (f"Mitigation: none ({'as you asked' if wish == NO_MITIGATION else 'no sensitive columns'}).",)
+        return method, (
+            f"Mitigation: {method.value} ({EXPLAINED[method] if wish == ANY_FITTING else 'as you asked'}).",
+        )
+    with suppress(UserError):
+        method = settle_mitigation(defaults.mitigation, task, sensitive)
+        return method, (f"Mitigation: {method.value} (your default).",) if method else ()
+    return None, (f"Mitigation: none (your default, {defaults.mitigation}, does not fit).",)
 
 
 def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes:
@@ -205,7 +238,17 @@ def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes
     for listed in ("sensitive_features", "drop"):
         if listed not in said and target in settled.get(listed, ()):
             settled[listed] = tuple(name for name in settled[listed] if name != target)
+    if "mitigation" not in said:
+        settled["mitigation"] = _mitigation_again(wishes, recorded, said)
     return wishes.model_copy(update=settled | said)
+
+
+def _mitigation_again(wishes: Wishes, recorded: Choices | None, said: dict[str, Any]) -> MitigationWish | None:
+    """The method that was settled; one that fits, where what it has to fit was changed."""
+    if recorded is None or recorded.mitigation is None:
+        return None if recorded is None or wishes.mitigation is None else NO_MITIGATION
+    changed = said.keys() & {"target_column_name", "task_type", "sensitive_features"}
+    return ANY_FITTING if changed else recorded.mitigation
 
 
 def _as_wishes(choices: Choices) -> dict[str, Any]:

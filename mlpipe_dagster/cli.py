@@ -18,6 +18,7 @@ MODULES = {
     "cancel": "intervene",
     "retry": "intervene",
     "again": "intervene",
+    "mitigate": "intervene",
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from mlpipe_dagster.api.parameters import OptionalText
 from mlpipe_dagster.automl.engines.known import SHORT_BUDGET, parse_engine
+from mlpipe_dagster.bias.mitigation.choice import MITIGATION_WISHES
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import ID_PATTERN
@@ -32,6 +33,7 @@ class ChoiceFields:
     xai_level: OptionalText = None
     sensitive_features: OptionalText = None
     drop: OptionalText = None
+    mitigation: OptionalText = None
     mode: OptionalText = None
     ask: OptionalText = None
     question_timeout: OptionalText = None
@@ -95,6 +97,12 @@ def _mode(text: str, _unit: str) -> str:
     return text.lower()
 
 
+def _mitigation(text: str, _unit: str) -> str:
+    if text.lower() not in MITIGATION_WISHES:
+        raise UserError(f"The mitigation “{text}” is not known. Use one of: {', '.join(MITIGATION_WISHES)}.")
+    return text.lower()
+
+
 def _ask(text: str, _unit: str) -> list[str]:
     kinds = [kind.lower() for kind in split_list(text)]
     unknown = [kind for kind in kinds if kind not in ASKED_KINDS]
@@ -134,6 +142,7 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "xai_level": _level,
     "sensitive_features": lambda text, _unit: list(split_list(text)),
     "drop": lambda text, _unit: list(split_list(text)),
+    "mitigation": _mitigation,
     "mode": _mode,
     "ask": _ask,
     "question_timeout": _wait,

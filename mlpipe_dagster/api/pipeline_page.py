@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 from fastapi.responses import Response
 
 from mlpipe_dagster.api.templating import page
-from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage, TaskKind
+from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, NO_MITIGATION
+from mlpipe_dagster.vocabulary import TRIGGERED, Level, Mitigation, Stage, TaskKind
 from mlpipe_dagster.warehouse import audit, datasets, pipelines
 from mlpipe_dagster.warehouse.audit import AuditFilter
 from mlpipe_dagster.warehouse.warehouse import Warehouse
@@ -29,9 +30,15 @@ CHOSEN: Mapping[str, str] = {
     "drop": "drop",
     "time_budget": "time_budget",
     "xai_level": "level",
+    "mitigation": "mitigation",
 }
 """Field of the form to the choice that it changes."""
 TASKS = {"": "found out", **{task.value: task.value for task in TaskKind}}
+MITIGATIONS = {
+    NO_MITIGATION: "nothing",
+    ANY_FITTING: "a method that fits",
+    **{method.value: method.value for method in Mitigation},
+}
 LEVELS = {level.value: level.value for level in Level}
 STEP_TITLES: Mapping[Stage, str] = {
     Stage.DATASET: "Read the table",
@@ -120,6 +127,7 @@ def show(
         fault=attempt.fault if attempt else "",
         tasks=TASKS,
         levels=LEVELS,
+        mitigations=MITIGATIONS,
         starts=STARTS,
         trail=[entry | {"detail": _detail(entry["detail"])} for entry in trail],
         trail_query=urlencode({"user_id": wanted.user_id, "dataset_id": wanted.dataset_id, "version": wanted.number}),
@@ -129,7 +137,8 @@ def show(
 def settled_choices(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     """What the pipeline does, in the words of the form that changes it."""
     choices = pipeline["choices"] or {}
-    return {field: choices[name] for field, name in CHOSEN.items() if name in choices}
+    settled = {field: choices[name] for field, name in CHOSEN.items() if name in choices}
+    return settled | {"mitigation": settled.get("mitigation") or NO_MITIGATION}
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

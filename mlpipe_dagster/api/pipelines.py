@@ -22,6 +22,7 @@ from mlpipe_dagster.api.parameters import (
 )
 from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.api.xai_reports import stored_page
+from mlpipe_dagster.bias.mitigation.choice import MitigationWish
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.vocabulary import PipelineStatus, Stage, parse_task
 from mlpipe_dagster.warehouse import again as running_again
@@ -42,6 +43,7 @@ class Change(BaseModel):
     drop: tuple[PlainText, ...] | None = None
     time_budget: PlainText | None = None
     xai_level: AnyCaseLevel | None = None
+    mitigation: MitigationWish | None = None
     stage: Literal["bias", "automl", "xai"] | None = None
     """Where to start; by default the first stage that the changes concern."""
 

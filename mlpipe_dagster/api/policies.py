@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlpipe_dagster import clock
 from mlpipe_dagster.api.parameters import AnyCaseLevel, PlainText, TheWarehouse
 from mlpipe_dagster.automl.engines.known import ShortBudget
+from mlpipe_dagster.bias.mitigation.choice import MitigationWish
 from mlpipe_dagster.choices import AskedKind, Mode, Wishes
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import AfterTimeout, Level
@@ -33,6 +34,7 @@ class NewPolicy(BaseModel):
     engine: Word | None = None
     short_budget: ShortBudget | None = None
     xai_level: AnyCaseLevel | None = None
+    mitigation: MitigationWish | None = None
     question_timeout: Word | None = None
     question_outcome: AfterTimeout | None = None
     question_reminder: Word | None = None
@@ -53,6 +55,7 @@ class Policy(BaseModel):
     engine: str | None
     short_budget: str | None
     xai_level: Level | None
+    mitigation: str | None
     question_timeout: str | None
     question_outcome: str | None
     question_reminder: str | None

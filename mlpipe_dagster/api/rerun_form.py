@@ -23,7 +23,7 @@ from mlpipe_dagster.warehouse import pipelines
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
-TEXTS = ("target_column_name", "task_type", "time_budget", "xai_level", "stage")
+TEXTS = ("target_column_name", "task_type", "time_budget", "xai_level", "mitigation", "stage")
 LISTS = ("sensitive_features", "drop")
 
 

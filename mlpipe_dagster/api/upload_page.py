@@ -21,7 +21,7 @@ from mlpipe_dagster.api.access import Caller, TheCaller
 from mlpipe_dagster.api.datasets import DatasetFields, store
 from mlpipe_dagster.api.parameters import TheFlusher, TheInspector, TheWarehouse
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields
-from mlpipe_dagster.api.pipeline_page import LEVELS, TASKS
+from mlpipe_dagster.api.pipeline_page import LEVELS, MITIGATIONS, TASKS
 from mlpipe_dagster.api.receiving import form_route
 from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.choices import AskedKind
@@ -144,6 +144,7 @@ def _page(
         levels=DEFAULT | LEVELS,
         outcomes={**DEFAULT, **OUTCOMES},
         waiting_told=any(name in entered for name in WAITING),
+        mitigations=DEFAULT | MITIGATIONS,
         id_pattern=ID_PATTERN.strip("^$").replace("-]", r"\-]"),  # HTML's own dialect
         id_rule=ID_RULE,
         file_rule=FILE_RULE.format(_size_text(values.max_upload_bytes)),

@@ -11,6 +11,7 @@ from mlpipe_dagster.automl.fairness.report import (
     GroupMetrics,
 )
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
+from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
 
 MOST_DISPARITIES = 40
 OVERALL_WORDS = {
@@ -22,8 +23,15 @@ OVERALL_WORDS = {
 def model_card(model: TrainedModel) -> str:
     """The card as Markdown. Texts from the table are escaped: they may hold anything."""
     sections = (
-        _head(model), _quality(model), _thresholds(model), _groups(model), _training(model), _notes(model), _use(model)
-    )  # fmt: skip
+        _head(model),
+        _quality(model),
+        _thresholds(model),
+        _groups(model),
+        _mitigation(model),
+        _training(model),
+        _notes(model),
+        _use(model),
+    )
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -179,6 +187,18 @@ def _training(model: TrainedModel) -> str:
             "| --- | --- | --- |",
             *ledger,
         ]
+    )
+
+
+def _mitigation(model: TrainedModel) -> str:
+    method, spec = model.spec.mitigation, model.spec
+    if method is None:
+        return ""
+    columns = ", ".join(_plain(name) for name in spec.sensitive)
+    dropped = f" Columns not read: {', '.join(_plain(name) for name in spec.drop)}." if spec.drop else ""
+    return (
+        f"## Mitigation\n\nTrained with {method.value} for the groups of {columns}: {EXPLAINED[method]}.{dropped} "
+        "Rows that are validated or tested on count as they were uploaded."
     )
 
 

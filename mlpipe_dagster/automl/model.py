@@ -92,10 +92,31 @@ class FeatureColumn(_Frozen):
     maximum: float | None = None
 
 
+class SensitiveSign(_Frozen):
+    """How a sensitive column is read where its trace is taken out of numbers."""
+
+    column: str
+    values: tuple[str, ...] | None = None
+    """One sign for each; None: the number itself."""
+    middle: float = 0.0
+    """What a missing number is taken for."""
+
+
+class TraceRemoval(_Frozen):
+    """What is subtracted from the numbers: (signs of the sensitive columns - means) @ slopes."""
+
+    signs: tuple[SensitiveSign, ...]
+    means: tuple[float, ...]
+    slopes: tuple[tuple[float, ...], ...]
+    """(signs, columns of numbers in the order of the schema)"""
+
+
 class FeatureSchema(_Frozen):
     """The raw columns the model reads, in order."""
 
     columns: tuple[FeatureColumn, ...]
+    removal: TraceRemoval | None = None
+    """The linear trace of sensitive columns that is taken out of the numbers."""
 
     @property
     def names(self) -> list[str]:

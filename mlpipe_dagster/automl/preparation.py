@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from mlpipe_dagster.automl.model import FeatureSchema
+from mlpipe_dagster.bias.mitigation.columns import Trace, signs_of, without_trace
 from mlpipe_dagster.errors import ModelError
 
 Family = Literal["trees", "linear"]
@@ -108,12 +109,14 @@ _READERS: dict[str, Callable[[str, Column], dict[str, object]]] = {
 class TypedColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Reads raw columns as what they are. The column at position i becomes `ci`, its date parts `ci:year` and so on.
 
-    Further columns of the table are ignored, so a whole table can be handed in. Learns nothing from the rows.
+    Further columns of the table are ignored, so a whole table can be handed in. Learns nothing from the rows. With a
+    `removal` (a TraceRemoval as plain values) the linear trace of sensitive columns is taken out of the numbers.
     """
 
-    def __init__(self, names: list[str], kinds: list[str]) -> None:
+    def __init__(self, names: list[str], kinds: list[str], removal: dict[str, Any] | None = None) -> None:
         self.names = names
         self.kinds = kinds
+        self.removal = removal
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -130,18 +133,41 @@ class TypedColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
         ModelError
             A column the model needs is not in the table.
         """
-        absent = [name for name in self.names if name not in table.columns]
+        signs = [str(sign["column"]) for sign in self.removal["signs"]] if self.removal else []
+        absent = [name for name in (*self.names, *signs) if name not in table.columns]
         if absent:
             raise ModelError(f"The model needs the column(s) {', '.join(absent)}, which the table does not have.")
         typed: dict[str, object] = {}
         for position, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
             typed |= _READERS[kind](f"c{position}", table[name])
-        return pd.DataFrame(typed, index=table.index)
+        return self._without_trace(pd.DataFrame(typed, index=table.index), table)
+
+    def _without_trace(self, typed: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+        numbers = [f"c{position}" for position, kind in enumerate(self.kinds) if kind == "number"]
+        if not self.removal or not numbers:
+            return typed
+        signs = read_signs(table, self.removal["signs"])
+        trace = Trace(np.array(self.removal["means"]), np.array(self.removal["slopes"]))
+        changed = without_trace(signs, typed[numbers].to_numpy(), trace)
+        return typed.assign(**{name: changed[:, at] for at, name in enumerate(numbers)})
+
+
+def read_signs(table: pd.DataFrame, signs: list[dict[str, Any]]) -> Floats:
+    """(rows, signs) of the sensitive columns of a table, each sign a SensitiveSign as plain values."""
+    return np.hstack([_signs(table[sign["column"]], sign["values"], sign["middle"]) for sign in signs])
+
+
+def _signs(column: Column, values: list[str] | None, middle: float) -> Floats:
+    if values is not None:
+        return signs_of(as_text(column), values)
+    numbers = as_number(column)
+    return np.where(np.isfinite(numbers), numbers, middle)[:, None]
 
 
 def typed_columns(schema: FeatureSchema) -> TypedColumns:
     """The reader of the raw columns of `schema`."""
-    return TypedColumns(schema.names, [column.kind for column in schema.columns])
+    removal = schema.removal.model_dump(mode="json") if schema.removal else None
+    return TypedColumns(schema.names, [column.kind for column in schema.columns], removal)
 
 
 def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> list[tuple[str, object, list[str]]]:

@@ -51,6 +51,7 @@ from mlpipe_dagster.automl.target import (
 )
 from mlpipe_dagster.automl.thresholds import thresholds
 from mlpipe_dagster.bias.mitigation.rows import Codes
+from mlpipe_dagster.bias.mitigation.signs import without_sensitive_trace
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
@@ -235,10 +236,12 @@ def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
     training, test = split_test(target, spec.seed, most=int(TEST_ROWS_A_SECOND * budget))
     require_enough(target, training)
     training_rows, test_rows = target.rows[training], target.rows[test]
-    ignored = {spec.target, *spec.drop}
+    ignored = {spec.target, *spec.drop, *_not_read(spec)}
     seen = table.iloc[training_rows]
     names, too_wide = narrow(seen, ignored, target.truth()[training], int(COLUMNS_A_SECOND * budget))
     schema, reasons = usable_columns(seen[names], ignored)
+    if spec.mitigation is Mitigation.CORRELATION_REMOVER:
+        schema = without_sensitive_trace(schema, seen, spec.sensitive)
     notes = (*target.notes, *_left_out(spec), *too_wide, *reasons, *rare_class_note(target, training))
     if len(test) < 0.19 * len(target.rows):
         notes += (
@@ -247,6 +250,11 @@ def _prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> _Job:
     spec = spec.model_copy(update={"task": target.task})
     source = Source(table, target, schema, training, _groups_to_even_out(table, spec))
     return _Job(table, spec, target, schema, source, training_rows, test_rows, notes)
+
+
+def _not_read(spec: TrainingSpec) -> tuple[str, ...]:
+    """Sensitive columns that the model must not read."""
+    return spec.sensitive if spec.mitigation in (Mitigation.CORRELATION_REMOVER, Mitigation.PROXY_DROPPING) else ()
 
 
 def _groups_to_even_out(table: pd.DataFrame, spec: TrainingSpec) -> Codes | None:

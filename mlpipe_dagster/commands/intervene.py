@@ -1,7 +1,8 @@
-"""`mlpipe cancel`, `mlpipe retry` and `mlpipe again`: what a person does to a pipeline in flight."""
+"""`mlpipe cancel`, `mlpipe retry`, `mlpipe again` and `mlpipe mitigate`: what a person does to a pipeline in flight."""
 
 import click
 
+from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, MITIGATION_WISHES
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage, split_list
 
@@ -33,6 +34,7 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--task", "task_type", help="Another task: binary, multiclass, classification or regression.")
 @click.option("--sensitive", help="Other sensitive columns, comma-separated; “” for none.")
 @click.option("--drop", help="Columns to train without, comma-separated; “” for none.")
+@click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
 @click.option("--level", "xai_level", type=click.Choice([level.value for level in Level]), help="Another level.")
 @click.option(
@@ -47,3 +49,19 @@ def again(dataset_id: str, user_id: str | None, sensitive: str | None, drop: str
     click.echo(f"{dataset_id} runs again from the stage {answer['stage']}:")
     for reason in answer["choices"]["reasons"]:
         click.echo(f"  {reason}")
+
+
+@click.command()
+@click.argument("dataset_id")
+@click.option("--user-id", help="Whose dataset, where several users have one of that id.")
+@click.option("--method", type=click.Choice(MITIGATION_WISHES), default=ANY_FITTING, help="Default: one that fits.")
+def mitigate(dataset_id: str, user_id: str | None, method: str) -> None:
+    """Mitigate the bias of DATASET_ID: its bias is measured before and after, and a model is trained with it."""
+    answer = ApiClient().post("pipelines", dataset_id, "again", content={"mitigation": method}, user_id=user_id)
+    choices = answer["choices"]
+    click.echo(
+        f"{dataset_id} runs again from the stage {answer['stage']}, mitigation: {choices['mitigation'] or 'none'}."
+    )
+    owner, version = answer["user_id"], answer["version"]
+    if choices["mitigation"]:
+        click.echo(f"What it changes: GET /transformation-reports/{owner}/{answer['dataset_id']}/{version}")

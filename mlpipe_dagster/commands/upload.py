@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mlpipe_dagster.automl.engines.known import SHORT_BUDGET
+from mlpipe_dagster.bias.mitigation.choice import MITIGATION_WISHES
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.commands.pipeline import watch_pipeline
 from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
@@ -26,6 +27,7 @@ from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 @click.option("--xai-level", type=click.Choice([level.value for level in Level]), help="For whom to explain.")
 @click.option("--sensitive", help="Sensitive columns, comma-separated; found where it is left out.")
 @click.option("--drop", help="Columns to train without, comma-separated.")
+@click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")
 @click.option("--ask", help="Which questions to be asked, comma-separated: target, bias, explain.")
 @click.option("--question-timeout", help="How long a question waits: 30m, 2h, 3d, none.")

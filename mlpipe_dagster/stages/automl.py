@@ -8,7 +8,10 @@ from mlpipe_dagster.automl.engines.known import KnownEngine, enough_seconds, kno
 from mlpipe_dagster.automl.fairness.report import Disparity
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
+from mlpipe_dagster.bias.mitigation.after_training import with_model
+from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.reports.wording import number_text, percent_text
+from mlpipe_dagster.stages.mitigation import transformation_of
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.vocabulary import TaskKind, parse_time_budget
@@ -43,18 +46,20 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
         engine = _engine(warehouse, claim, table)
         asked = parse_time_budget(words, settings.time_budget_unit)
         budget = Budget(claim.taken_at, enough_seconds(engine, asked, settings.short_budget))
+        done = transformation_of(warehouse, claim, table, target, task)
         spec = TrainingSpec(
             target=target,
             task=task,
             sensitive=table.sensitive(target),
-            drop=table.dropped(target),
+            drop=tuple(dict.fromkeys((*table.dropped(target), *(done.not_read if done else ())))),
+            mitigation=done.method if done else None,
             engine=engine.name,
             threads=settings.threads,
         )
         trained = train_apart(
             table.parquet, spec, budget, Path(folder), lambda trial: say(_line(trial)), settings.training_memory_bytes
         )
-        row = _store(warehouse, claim, table, trained.model, trained.files)
+        row = _store(warehouse, claim, table, trained.model, trained.files, done)
     store_plot(warehouse, "model", table.version, score_plot(trained.model))
     return _outcome(warehouse, table, trained.model, row, words)
 
@@ -72,7 +77,14 @@ def _line(trial: Trial) -> str:
     return f"{trial.algorithm}: {score}loss {trial.loss:.4f} after {trial.finished_at:.1f} s"
 
 
-def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel, files: tuple[Path, ...]) -> ModelRow:
+def _store(
+    warehouse: Warehouse,
+    claim: Claim,
+    table: Table,
+    model: TrainedModel,
+    files: tuple[Path, ...],
+    done: TransformationReport | None,
+) -> ModelRow:
     model_id = f"automl_{claim.owner.dataset_id}"
     place = ("models", claim.owner.user_id, model_id, f"row-{claim.row_id}-{claim.run_id}")
     stored = tuple(_store_file(warehouse, file, place) for file in files)
@@ -95,10 +107,15 @@ def _store(warehouse: Warehouse, claim: Claim, table: Table, model: TrainedModel
             "beats_baseline": model.beats_baseline,
             "metrics": {name: estimate.model_dump() for name, estimate in model.metrics.items()},
             "fairness": {"clear": [one.model_dump(mode="json") for one in model.fairness.clear]},
+            "mitigation": model.spec.mitigation,
             "notes": list(model.notes),
         },
     )
-    return results.save_model(warehouse, claim, new, task)
+    if done is None:
+        return results.save_model(warehouse, claim, new, task)
+    return results.save_model(
+        warehouse, claim, new, task, lambda name: with_model(done, model.fairness, name).model_dump(mode="json")
+    )
 
 
 def _store_file(warehouse: Warehouse, file: Path, place: tuple[str, ...]) -> StoredFile:
@@ -119,6 +136,7 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
             f"training {name}": model.training_score.value,
             "algorithm": model.algorithm,
             "engine": model.spec.engine,
+            "mitigation": model.spec.mitigation.value if model.spec.mitigation else "none",
             "trials": len(model.leaderboard),
             "time budget": f"{seconds:g} s",
             **_speed(model),

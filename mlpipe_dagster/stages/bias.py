@@ -7,6 +7,7 @@ from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Finding, Finding
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
+from mlpipe_dagster.stages.mitigation import mitigate_table
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_plot
 from mlpipe_dagster.vocabulary import TaskKind
@@ -32,7 +33,8 @@ def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
         sensitive = table.sensitive(target)
         say(f"Comparing {target} ({task.value}) between the groups of: {', '.join(sensitive) or 'no column'}.")
         report = measure_bias(table.parquet, table.profile, target=target, task=task, sensitive=sensitive)
-    results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task)
+        mitigation = mitigate_table(warehouse, table, report, sensitive)
+    results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task, mitigation)
     store_plot(warehouse, "bias_report", table.version, bias_plot(report))
     return _outcome(warehouse, table, report)
 

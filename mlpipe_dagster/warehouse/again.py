@@ -35,6 +35,7 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "task_type": Stage.BIAS,
     "sensitive_features": Stage.BIAS,
     "drop": Stage.AUTOML,
+    "mitigation": Stage.BIAS,
     "time_budget": Stage.AUTOML,
     "xai_level": Stage.XAI,
 }

@@ -95,6 +95,27 @@ def store_upload(warehouse: Warehouse, upload: Upload) -> DatasetVersion:
     return version
 
 
+def add_mitigated(
+    session: Session, settings: Settings, source: DatasetVersion, upload: Upload, path: str, done: dict[str, Any]
+) -> DatasetVersion:
+    """A version with changed rows beside the one it is made of; announced as `dataset.mitigated`, starting nothing."""
+    version = _add_version(session, upload, path)
+    version.derived_from, version.correlation_id = source.number, source.correlation_id
+    _announce_change(session, settings, "dataset.mitigated", version, {"derived_from": source.version, **done})
+    return version
+
+
+def mitigated_of(session: Session, source: DatasetVersion, done: dict[str, Any]) -> DatasetVersion | None:
+    """The version that the very same mitigation has made of this one before."""
+    query = select(DatasetVersion).where(
+        DatasetVersion.user_id == source.user_id,
+        DatasetVersion.dataset_id == source.dataset_id,
+        DatasetVersion.derived_from == source.number,
+    )
+    made = session.scalars(query.order_by(DatasetVersion.number.desc()))
+    return next((version for version in made if version.custom_metadata.get("mitigation") == done), None)
+
+
 def _add_version(session: Session, upload: Upload, path: str) -> DatasetVersion:
     key = session.get(DatasetKey, (upload.user_id, upload.dataset_id), with_for_update=True)
     if key is None:
@@ -202,8 +223,12 @@ def dataset_object(version: DatasetVersion) -> dict[str, Any]:
 
 
 def latest(session: Session, user_id: str, dataset_id: str) -> DatasetVersion | None:
-    """The newest version that is stored."""
-    query = select(DatasetVersion).where(DatasetVersion.user_id == user_id, DatasetVersion.dataset_id == dataset_id)
+    """The newest version that was uploaded: one that a mitigation made is no newer one."""
+    query = select(DatasetVersion).where(
+        DatasetVersion.user_id == user_id,
+        DatasetVersion.dataset_id == dataset_id,
+        DatasetVersion.derived_from.is_(None),
+    )
     return session.scalar(query.order_by(DatasetVersion.number.desc()).limit(1))
 
 
@@ -255,7 +280,7 @@ def list_datasets(session: Session, user_id: str, skip: int, limit: int) -> list
 def _latest_of(user_id: str) -> Any:
     newest = (
         select(DatasetVersion.dataset_id, func.max(DatasetVersion.number).label("number"))
-        .where(DatasetVersion.user_id == user_id)
+        .where(DatasetVersion.user_id == user_id, DatasetVersion.derived_from.is_(None))
         .group_by(DatasetVersion.dataset_id)
         .subquery()
     )
@@ -326,7 +351,9 @@ def delete_dataset(warehouse: Warehouse, user_id: str, dataset_id: str, version:
     """Remove a dataset, or one version, with all that was made of it; announces `dataset.deleted`."""
     with warehouse.transaction() as session:
         chosen = get_version(session, user_id, dataset_id, version)
-        versions = [chosen] if version else list_versions(session, user_id, dataset_id)
+        versions = list_versions(session, user_id, dataset_id)
+        if version:
+            versions = [one for one in versions if chosen.number in (one.number, one.derived_from)]
         _announce_change(session, warehouse.settings, "dataset.deleted", chosen, {})
         files: list[str] = []
         plots: list[str] = []

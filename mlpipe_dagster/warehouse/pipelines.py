@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
+from mlpipe_dagster.errors import UnknownThing
 from mlpipe_dagster.settings import Settings
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage
 from mlpipe_dagster.warehouse import datasets, decisions, former, inbox, ledger, links, reports
@@ -88,6 +89,11 @@ def pipeline_object(
     dataset = datasets.get_version(session, key.user_id, key.dataset_id, version)
     owner = datasets.owner_of(dataset)
     pipeline = ledger.get_pipeline(session, owner)
+    if dataset.derived_from is not None:
+        raise UnknownThing(
+            f"{dataset.version} of {dataset.dataset_id} is what a mitigation made of v{dataset.derived_from}: it has "
+            f"no pipeline of its own. Read that of v{dataset.derived_from}."
+        )
     if pipeline is None:
         raise RuntimeError(f"dataset version {owner} was stored without its pipeline")
     return {

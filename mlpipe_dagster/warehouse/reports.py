@@ -34,7 +34,7 @@ def bias_report_of(session: Session, user_id: str, dataset_id: str, version: str
 def transformation_report_of(session: Session, user_id: str, dataset_id: str, version: str) -> TransformationReportRow:
     """The transformation report of that dataset version; raises UnknownThing."""
     number = datasets.version_number(version)
-    found = _transformation(session, Owner(user_id, dataset_id, number))
+    found = get_transformation_report(session, Owner(user_id, dataset_id, number))
     if found is None:
         raise UnknownThing(
             f"There is no transformation report of the dataset {dataset_id} version {version} of {user_id}."
@@ -42,7 +42,8 @@ def transformation_report_of(session: Session, user_id: str, dataset_id: str, ve
     return found
 
 
-def _transformation(session: Session, owner: Owner) -> TransformationReportRow | None:
+def get_transformation_report(session: Session, owner: Owner) -> TransformationReportRow | None:
+    """The transformation report of a dataset version."""
     return session.scalar(select(TransformationReportRow).where(*of_version(TransformationReportRow, owner)))
 
 
@@ -52,12 +53,25 @@ def store_transformation_report(
     """Store or replace what was changed in a dataset version; raises UnknownThing for an unknown one."""
     with warehouse.transaction() as session:
         owner = datasets.owner_of(datasets.get_version(session, user_id, dataset_id, version))
-        row, now = _transformation(session, owner), clock.now()
-        if row is None:
-            row = TransformationReportRow(user_id=user_id, dataset_id=dataset_id, number=owner.number, created_at=now)
-            session.add(row)
-        row.report, row.updated_at = report, now
-        audit.record(session, "transformation_report.stored", audit.person(user_id), owner)
+        return put_transformation_report(session, owner, report, audit.person(user_id))
+
+
+def is_ours(row: TransformationReportRow) -> bool:
+    """Whether our bias stage wrote it; another detector's has a shape of its own."""
+    return isinstance(row.report, dict) and {"schema_version", "before_after"} <= row.report.keys()
+
+
+def put_transformation_report(
+    session: Session, owner: Owner, report: dict[str, Any], actor: audit.Actor
+) -> TransformationReportRow:
+    """Store or replace it within a transaction."""
+    row, now = get_transformation_report(session, owner), clock.now()
+    if row is None:
+        row = TransformationReportRow(user_id=owner.user_id, dataset_id=owner.dataset_id, number=owner.number)
+        row.created_at = now
+        session.add(row)
+    row.report, row.updated_at = report, now
+    audit.record(session, "transformation_report.stored", actor, owner)
     return row
 
 

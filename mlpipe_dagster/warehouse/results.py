@@ -5,7 +5,7 @@ brings through the API, and answers the row it is for.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,17 @@ class NewExplanation:
 
 
 @dataclass(frozen=True)
+class NewMitigation:
+    """What was done about bias in a dataset version; `rows` are the changed ones, in the objects already."""
+
+    report: dict[str, Any]
+    rows: datasets.Upload | None = None
+    path: str = ""
+    done: dict[str, Any] = field(default_factory=dict)
+    """What the changed rows are the result of; kept with them."""
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a result comes from: one of our claims, or a foreign worker (claim None)."""
 
@@ -144,13 +155,38 @@ def _put_table(warehouse: Warehouse, owner: Owner, parquet: Path) -> str:
 
 
 def save_bias_report(
-    warehouse: Warehouse, claim: Claim, report: dict[str, Any], target: str, task: TaskKind
+    warehouse: Warehouse,
+    claim: Claim,
+    report: dict[str, Any],
+    target: str,
+    task: TaskKind,
+    mitigation: NewMitigation | None = None,
 ) -> BiasReportRow:
-    """Store our bias report and announce it."""
-    with warehouse.transaction() as session:
+    """Store our bias report, with what is done about bias, and announce it."""
+    with warehouse.storing([mitigation.path] if mitigation and mitigation.rows else []) as session:
         ledger.close(session, claim)
         origin = Origin(claim.owner, claim.context(task), claim, claim.run_id)
+        _store_mitigation(session, warehouse, origin, mitigation)
         return _store_bias_report(session, warehouse, origin, report, target, task.published)
+
+
+def _store_mitigation(session: Session, warehouse: Warehouse, origin: Origin, mitigation: NewMitigation | None) -> None:
+    """The transformation report, and a version with the changed rows; an earlier report of ours goes without one."""
+    if mitigation is None:
+        former_report = reports.get_transformation_report(session, origin.owner)
+        if former_report is not None and reports.is_ours(former_report):
+            session.delete(former_report)
+            session.flush()
+        return
+    report = mitigation.report
+    if mitigation.rows is not None:
+        source = datasets.get_version(session, origin.owner.user_id, origin.owner.dataset_id, origin.owner.number)
+        made = datasets.add_mitigated(
+            session, warehouse.settings, source, mitigation.rows, mitigation.path, mitigation.done
+        )
+        report = report | {"mitigated_version": made.version}
+    reports.put_transformation_report(session, origin.owner, report, audit.run(origin.run_id))
+    session.flush()
 
 
 def receive_bias_report(
@@ -237,11 +273,24 @@ def _announce(session: Session, warehouse: Warehouse, event: Event, origin: Orig
     outbox.emit(session, warehouse.settings, event, origin.context, origin.owner, ce_id=ce_id)
 
 
-def save_model(warehouse: Warehouse, claim: Claim, model: NewModel, task: TaskKind) -> ModelRow:
-    """Store our model as a new version and announce it."""
+def save_model(
+    warehouse: Warehouse,
+    claim: Claim,
+    model: NewModel,
+    task: TaskKind,
+    transformation: Callable[[str], dict[str, Any]] | None = None,
+) -> ModelRow:
+    """Store our model as a new version and announce it.
+
+    `transformation`: the transformation report of its dataset version, given the model's version.
+    """
     with warehouse.storing(file.name for file in model.files) as session:
         ledger.close(session, claim)
-        return _store_model(session, warehouse, Origin(claim.owner, claim.context(task), claim, claim.run_id), model)
+        row = _store_model(session, warehouse, Origin(claim.owner, claim.context(task), claim, claim.run_id), model)
+        if transformation:
+            report = transformation(f"{row.model_id} {row.version}")
+            reports.put_transformation_report(session, claim.owner, report, audit.run(claim.run_id))
+        return row
 
 
 def receive_model(warehouse: Warehouse, user_id: str, dataset_id: str | None, model: NewModel) -> ModelRow:

@@ -63,6 +63,8 @@ class DatasetVersion(Row):
     correlation_id: Mapped[str]
     parquet_path: Mapped[str | None]
     profile: Mapped[dict[str, Any] | None]
+    derived_from: Mapped[int | None]
+    """Number of the uploaded version that a mitigation made this one of: without a pipeline, and never the latest."""
 
     @property
     def version(self) -> str:

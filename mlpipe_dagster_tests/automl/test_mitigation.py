@@ -1,6 +1,7 @@
 """Weights and copies of rows in a training: they reach every algorithm, and no row that is validated or tested."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from mlpipe_dagster.automl.algorithms import (
     Limits,
     predict,
 )
+from mlpipe_dagster.automl.artefacts import load, save
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.columns import usable_columns
 from mlpipe_dagster.automl.model import TrainingSpec
@@ -89,3 +91,25 @@ def test_weights_need_groups_and_classes() -> None:
     spec = TrainingSpec(target="skill", task=TaskKind.REGRESSION, sensitive=("sex",), mitigation=Mitigation.RESAMPLING)
     with pytest.raises(ModelError, match="resampling needs classes to predict"):
         train(table, spec, 3)
+
+
+def test_without_the_trace_of_sex(tmp_path: Path) -> None:
+    """The numbers the model reads say nothing of sex, new rows are read the same way, and so after loading."""
+    table = unequal(300).drop(columns=["row", "club"]).assign(height=lambda rows: 3.0 * (rows["sex"] == "man"))
+    table["height"] += np.random.default_rng(2).normal(size=300)
+    spec = TrainingSpec(
+        target="hired", task=TaskKind.BINARY, sensitive=("sex",), mitigation=Mitigation.CORRELATION_REMOVER
+    )
+    model = train(table, spec, 4)
+    assert model.schema.names == ["skill", "height"]
+    training = table.drop(index=list(model.test_rows))
+    read = model.estimator[0].transform(training)
+    man = (training["sex"] == "man").to_numpy()
+    assert read["c1"][man].mean() == pytest.approx(read["c1"][~man].mean())
+    save(model, tmp_path)
+    loaded = load(tmp_path)
+    assert loaded.schema.removal == model.schema.removal
+    np.testing.assert_array_equal(loaded.estimator.predict(table), model.estimator.predict(table))
+    assert "Trained with correlation-remover for the groups of sex" in (tmp_path / "model_card.md").read_text()
+    with pytest.raises(ModelError, match="needs the column"):
+        model.estimator.predict(table.drop(columns="sex"))

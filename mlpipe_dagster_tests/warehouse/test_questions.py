@@ -45,6 +45,34 @@ def question(warehouse: Warehouse) -> Question:
     return found
 
 
+def test_with_mitigation_the_bias_is_measured_again_and_nothing_asked_twice(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    report_bias(warehouse, tmp_path, ask=["bias"])
+    answer = {"decision": "proceed with mitigation", "mitigation": "proxy-dropping"}
+    decisions.answer_question(warehouse, question(warehouse).id, answer, "ann")
+    _, again = scenes.outbox_rows(warehouse, "bias-trigger.reported")
+    assert scenes.outbox_rows(warehouse, "automl-trigger.reported") == []
+    claim = scenes.claim(
+        warehouse,
+        Stage.BIAS,
+        scenes.arrived(scenes.bias_trigger(), again.topic, ce_id=again.ce_id, version="v1"),
+        "run-9",
+    )
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, claim.owner)
+    assert choices is not None
+    assert choices.mitigation == "proxy-dropping"
+    assert "Mitigation: proxy-dropping (as you asked)." in choices.reasons
+    done = results.NewMitigation({"schema_version": "1.0", "before_after": []})
+    results.save_bias_report(warehouse, claim, REPORT, "paid", TaskKind.BINARY, done)
+    told = scenes.outbox_rows(warehouse, "bias.reported")[-1]
+    event = decisions.BiasReported.from_bytes(told.value.encode())
+    assert event.has_transformation_report
+    decide(warehouse, scenes.arrived(event, told.topic, ce_id=told.ce_id, version="v1", offset=2))
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+
+
 def status(warehouse: Warehouse) -> str:
     with warehouse.reading() as session:
         return str(pipelines.pipeline_object(session, warehouse.settings, "loans")["status"])
@@ -60,8 +88,10 @@ def test_nobody_is_asked_who_did_not_want_to_be(warehouse: Warehouse, tmp_path: 
 def test_the_findings_are_shown_and_no_model_is_trained_before_the_answer(warehouse: Warehouse, tmp_path: Path) -> None:
     report_bias(warehouse, tmp_path, ask=["bias"], time_budget="7s")
     asked = question(warehouse)
-    assert asked.body.endswith("- Groups differ.\n- Women are paid back less often.")
-    assert asked.fields["properties"]["decision"]["enum"] == ["proceed", "choose other sensitive features", "stop"]
+    assert "- Groups differ.\n- Women are paid back less often.\n\nAgainst it we would use reweighing" in asked.body
+    decisions_offered = ["proceed", "proceed with mitigation", "choose other sensitive features", "stop"]
+    assert asked.fields["properties"]["decision"]["enum"] == decisions_offered
+    assert asked.fields["properties"]["decision"]["default"] == "proceed"
     assert status(warehouse) == "waiting"
     assert scenes.outbox_rows(warehouse, "automl-trigger.reported") == []
     decisions.answer_question(warehouse, asked.id, {}, "ann")

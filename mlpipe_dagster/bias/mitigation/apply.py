@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from mlpipe_dagster.automl.groups import group_labels
 from mlpipe_dagster.automl.preparation import MISSING, as_number, as_text
@@ -18,16 +19,15 @@ from mlpipe_dagster.bias import intervals
 from mlpipe_dagster.bias.intervals import Moments
 from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
 from mlpipe_dagster.bias.mitigation.columns import (
-    GIVES_AWAY,
-    association,
-    cut,
     learn_trace,
     multiple_correlation,
     without_trace,
 )
 from mlpipe_dagster.bias.mitigation.report import Effect, Transformation, TransformationReport, Value
 from mlpipe_dagster.bias.mitigation.rows import resample, reweigh
-from mlpipe_dagster.bias.mitigation.signs import learn_signs, read_signs
+from mlpipe_dagster.bias.mitigation.signs import learn_signs, values_of
+from mlpipe_dagster.bias.report import BiasReport
+from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
 Floats = NDArray[np.float64]
@@ -35,8 +35,6 @@ SOURCE_ROW = "source_row"
 """Added to resampled rows: the number of the row they are copies of, from 1. Split by it, or copies meet again."""
 FEWEST = 5
 MOST_CLASSES = 5
-MOST_GIVING_AWAY = 20_000
-"""Rows drawn to find out which columns give sensitive ones away."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class Subject:
     task: TaskKind
     sensitive: tuple[str, ...]
     positive: str | None
+    signals: Signals | None
 
     @cached_property
     def groups(self) -> dict[str, NDArray[np.object_]]:
@@ -80,41 +79,32 @@ class Subject:
     @cached_property
     def numbers(self) -> list[str]:
         """Columns of numbers besides target and sensitive ones."""
-        features = (name for name in self.table.columns if name not in {self.target, *self.sensitive})
-        return [str(name) for name in features if pd.api.types.is_numeric_dtype(self.table[name]) and not self._truth(name)]
-
-    def _truth(self, name: str) -> bool:
-        return bool(pd.api.types.is_bool_dtype(self.table[name]))
+        types = self.table.dtypes.drop([self.target, *self.sensitive])
+        return [str(name) for name, kind in types.items() if is_numeric_dtype(kind) and not is_bool_dtype(kind)]
 
 
-def mitigate(
-    table: pd.DataFrame,
-    target: str,
-    task: TaskKind,
-    sensitive: Sequence[str],
-    method: Mitigation,
-    positive: str | None = None,
-) -> Mitigated:
-    """Apply `method` to a table for the groups of its `sensitive` columns.
+def mitigate(table: pd.DataFrame, report: BiasReport, sensitive: Sequence[str], method: Mitigation) -> Mitigated:
+    """Apply `method` to the table that `report` is about, for the groups of its `sensitive` columns.
 
-    `positive`: the class that differences of a binary target are about; the last by name where it is not said. The
-    method fits the task (`choice.settle_mitigation`), and there is a sensitive column.
+    The method fits the task (`choice.settle_mitigation`), and there is a sensitive column.
     """
+    target, task = report.target, report.task
     known = np.isfinite(as_number(table[target])) if task is TaskKind.REGRESSION else as_text(table[target]) != MISSING
-    subject = Subject(table[known].reset_index(drop=True), target, task, tuple(sensitive), positive)
-    found = _METHODS[method](subject)
-    report = TransformationReport(
+    rows = table[known].reset_index(drop=True)
+    subject = Subject(rows, target, task, tuple(sensitive), report.positive, report.signals)
+    done = _METHODS[method](subject)
+    found = TransformationReport(
         method=method,
         explained=EXPLAINED[method],
         target=target,
         task=task,
         sensitive=subject.sensitive,
-        transformations=tuple(found.transformations),
-        before_after=(*_outcomes(subject, found.weights), *found.effects),
-        not_read=tuple(found.not_read),
-        notes=tuple(found.notes),
+        transformations=tuple(done.transformations),
+        before_after=(*_outcomes(subject, done.weights), *done.effects),
+        not_read=tuple(done.not_read),
+        notes=tuple(done.notes),
     )
-    return Mitigated(report, found.table)
+    return Mitigated(found, done.table)
 
 
 @dataclass(frozen=True)
@@ -138,19 +128,17 @@ def _resample(subject: Subject) -> _Done:
     taken = resample(subject.codes, subject.outcomes, seed=0)
     copies = np.bincount(taken, minlength=len(subject.table)).astype(np.float64)
     note = (
-        f"{int((copies == 0).sum())} rows are left out, {int((copies > 1).sum())} are repeated. In training the rows are "
+        f"{int((copies == 0).sum())} rows are left out, {int((copies > 1).sum())} are repeated. In training rows are "
         "drawn inside each fold, so that no copy is validated or tested on."
     )
     rows = subject.table.iloc[taken].reset_index(drop=True)
     if SOURCE_ROW not in rows:
         rows[SOURCE_ROW] = taken + 1
-    return _Done(
-        list(_cells(subject, Mitigation.RESAMPLING, "rows", copies)), weights=copies, notes=[note], table=rows
-    )
+    return _Done(list(_cells(subject, Mitigation.RESAMPLING, "rows", copies)), weights=copies, notes=[note], table=rows)
 
 
 def _cells(subject: Subject, method: Mitigation, what: str, weights: Floats) -> Iterator[Transformation]:
-    """How much the rows of each group and outcome count before and after; cells of fewer than five rows are left out."""
+    """How much the rows of each group and outcome count before and after; fewer than five rows are left out."""
     for column, labels in subject.groups.items():
         for group in sorted(set(labels)):
             for outcome in sorted(set(subject.labels)):
@@ -174,7 +162,7 @@ def _remove_correlation(subject: Subject) -> _Done:
     method, names = Mitigation.CORRELATION_REMOVER, subject.numbers
     numbers = np.column_stack([as_number(subject.table[name]) for name in names]) if names else np.empty((0, 0))
     signs = learn_signs(subject.table, subject.sensitive)
-    read = read_signs(subject.table, signs)
+    read = values_of(subject.table, signs)
     changed = without_trace(read, numbers, learn_trace(read, numbers)) if names else numbers
     effects = [
         Effect(
@@ -185,7 +173,7 @@ def _remove_correlation(subject: Subject) -> _Done:
             after=_fisher(float(after[at]), numbers[:, at]),
         )
         for column in subject.sensitive
-        for own in [read_signs(subject.table, learn_signs(subject.table, [column]))]
+        for own in [values_of(subject.table, learn_signs(subject.table, [column]))]
         for before, after in [(multiple_correlation(own, numbers), multiple_correlation(own, changed))]
         for at, name in enumerate(names)
     ]
@@ -211,32 +199,28 @@ def _remove_correlation(subject: Subject) -> _Done:
 
 
 def _drop_proxies(subject: Subject) -> _Done:
-    draw = np.random.default_rng(0)
-    most = min(len(subject.table), MOST_GIVING_AWAY)
-    rows = np.sort(draw.choice(len(subject.table), most, replace=False))
-    sample = subject.table.iloc[rows]
-    effects = []
-    for column, labels in subject.groups.items():
-        groups = pd.factorize(labels[rows], sort=True)[0].astype(np.int64)
-        for name in (str(name) for name in sample.columns if name not in {subject.target, *subject.sensitive}):
-            codes = _coded(sample, name)
-            strength = association(codes, groups)
-            if strength >= GIVES_AWAY:
-                before = _resampled(strength, codes, groups)
-                effects.append(
-                    Effect(column=column, about=name, measure="Cramér's V", before=before, after=None)
-                )
-    dropped = tuple(dict.fromkeys(str(effect.about) for effect in effects))
-    note = f"A column gives a sensitive one away from a Cramér's V of {GIVES_AWAY:g} on, found on {most:,} rows."
+    strong = [
+        (feature.column, proxy)
+        for feature in (subject.signals.features if subject.signals else ())
+        for proxy in feature.proxies
+        if proxy.strength == "strong" and proxy.column not in {subject.target, *subject.sensitive}
+    ]
+    effects = [
+        Effect(
+            column=column,
+            about=proxy.column,
+            measure=proxy.measure,
+            before=Value(value=proxy.association, low=proxy.low, high=proxy.high, method="bootstrap"),
+            after=None,
+        )
+        for column, proxy in strong
+    ]
+    dropped = tuple(dict.fromkeys(proxy.column for _, proxy in strong))
     unread = (*subject.sensitive, *dropped)
-    return _Done(list(_unread(unread, Mitigation.PROXY_DROPPING)), effects, not_read=unread, notes=[note])
-
-
-def _coded(table: pd.DataFrame, name: str) -> NDArray[np.int64]:
-    if name in table and pd.api.types.is_numeric_dtype(table[name]) and table[name].nunique() > FEWEST:
-        return cut(as_number(table[name]))
-    labels = group_labels(table[name].astype(object).map(lambda value: value if value is None else str(value)))
-    return np.asarray(pd.factorize(labels)[0], dtype=np.int64)
+    note = "" if dropped else "No single column gives a sensitive one away: only the sensitive columns are not read."
+    return _Done(
+        list(_unread(unread, Mitigation.PROXY_DROPPING)), effects, not_read=unread, notes=[note] if note else []
+    )
 
 
 def _unread(columns: Sequence[str], method: Mitigation) -> Iterator[Transformation]:
@@ -262,7 +246,9 @@ def _outcomes(subject: Subject, weights: Floats | None) -> Iterator[Effect]:
     """The differences of the outcome between groups, in the table as it is and as the model learns from it."""
     for column, labels in subject.groups.items():
         sizes = pd.Series(labels[labels != MISSING]).value_counts()
-        names = sorted((str(name) for name in sizes.index if sizes[name] >= FEWEST), key=lambda name: (-sizes[name], name))
+        names = sorted(
+            (str(name) for name in sizes.index if sizes[name] >= FEWEST), key=lambda name: (-sizes[name], name)
+        )
         for name in names[1:]:
             pair = labels == names[0], labels == name
             for about in _classes(subject):
@@ -317,13 +303,3 @@ def _fisher(correlation: float, numbers: Floats) -> Value:
     middle, half = np.arctanh(correlation), 1.959963984540054 / np.sqrt(rows - 3)
     low, high = max(0.0, float(np.tanh(middle - half))), float(np.tanh(middle + half))
     return Value(value=correlation, low=low, high=high, method="Fisher's z interval (approximate)")
-
-
-def _resampled(value: float, first: NDArray[np.int64], second: NDArray[np.int64]) -> Value:
-    draw = np.random.default_rng(0)
-    drawn = []
-    for _ in range(200):
-        rows = draw.integers(0, len(first), len(first))
-        drawn.append(association(first[rows], second[rows]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Value(value=value, low=min(float(low), value), high=max(float(high), value), method="bootstrap, 200 resamples")

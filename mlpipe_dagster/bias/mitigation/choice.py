@@ -7,8 +7,9 @@ from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
 MitigationWish = Mitigation | Literal["auto", "none"]
-AUTO, NO_MITIGATION = "auto", "none"
-MITIGATION_WISHES = (AUTO, NO_MITIGATION, *(method.value for method in Mitigation))
+ANY_FITTING: Literal["auto"] = "auto"
+NO_MITIGATION: Literal["none"] = "none"
+MITIGATION_WISHES = (ANY_FITTING, NO_MITIGATION, *(method.value for method in Mitigation))
 EXPLAINED: Mapping[Mitigation, str] = {
     Mitigation.REWEIGHING: "rows are weighted in training, so that every group has the outcome as often as all rows "
     "have it; no value is changed and no row is lost (Kamiran and Calders 2012)",
@@ -45,10 +46,10 @@ def settle_mitigation(wish: MitigationWish | None, task: TaskKind, sensitive: Se
     if wish is None or wish == NO_MITIGATION:
         return None
     if not sensitive:
-        if wish == AUTO:
+        if wish == ANY_FITTING:
             return None
         raise UserError(f"Mitigation by {wish} needs sensitive columns. Name them, or ask for no mitigation.")
-    method = proposed(task) if wish == AUTO else Mitigation(wish)
+    method = proposed(task) if wish == ANY_FITTING else Mitigation(wish)
     if method not in fitting(task):
         known = ", ".join(fitting(task))
         raise UserError(f"Mitigation by {method.value} needs classes to predict, not numbers. Use one of: {known}.")

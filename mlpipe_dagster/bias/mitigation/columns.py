@@ -1,4 +1,4 @@
-"""What is done to columns: the linear trace of sensitive columns taken out of numbers, and columns that give them away.
+"""What is done to columns: the linear trace of sensitive columns is taken out of numbers.
 
 Functions of arrays. Which rows they learn from is decided by who calls them: never from rows that are tested on.
 """
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Texts = NDArray[np.object_]
 MOST_VALUES = 20
-CUTS = 10
-GIVES_AWAY = 0.5
-"""From this bias-corrected Cramér's V on a column gives a sensitive one away."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ def without_trace(signs: Floats, numbers: Floats, trace: Trace) -> Floats:
 
 def signs_of(texts: Texts, values: Sequence[str]) -> Floats:
     """(rows, values): 1 where a sensitive column has the value; rows with another or none have 0 throughout."""
-    return (texts[:, None] == np.array(values, dtype=object)[None, :]).astype(np.float64)
+    return np.asarray(texts[:, None] == np.array(values, dtype=object)[None, :], dtype=np.float64)
 
 
 def multiple_correlation(signs: Floats, numbers: Floats) -> Floats:
@@ -64,24 +61,3 @@ def multiple_correlation(signs: Floats, numbers: Floats) -> Floats:
             rest = values - here @ np.linalg.lstsq(here, values, rcond=None)[0]
             found[at] = np.sqrt(max(0.0, 1 - float((rest**2).sum()) / total))
     return found
-
-
-def association(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
-    """Cramér's V of two columns of codes, from 0 to 1, corrected for chance (Bergsma 2013)."""
-    table = np.zeros((int(first.max()) + 1, int(second.max()) + 1))
-    np.add.at(table, (first, second), 1)
-    table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
-    rows, (height, width) = table.sum(), table.shape
-    if min(height, width) < 2:
-        return 0.0
-    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / rows
-    square = max(0.0, float(((table - expected) ** 2 / expected).sum()) / rows - (height - 1) * (width - 1) / (rows - 1))
-    sides = [side - (side - 1) ** 2 / (rows - 1) for side in (height, width)]
-    return float(np.sqrt(square / (min(sides) - 1))) if min(sides) > 1 else 0.0
-
-
-def cut(numbers: Floats) -> NDArray[np.int64]:
-    """Codes of about ten equally full parts of a number; gaps are a part of their own."""
-    known = np.isfinite(numbers)
-    edges = np.unique(np.quantile(numbers[known], np.linspace(0, 1, CUTS + 1)[1:-1])) if known.any() else np.empty(0)
-    return np.where(known, np.searchsorted(edges, numbers, side="right"), len(edges) + 1).astype(np.int64)

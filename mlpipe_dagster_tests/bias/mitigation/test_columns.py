@@ -1,11 +1,9 @@
-"""The correlation remover and proxies, against fairlearn's, and by hand."""
+"""The correlation remover, against fairlearn's, and by hand."""
 
 import numpy as np
 import pytest
 
 from mlpipe_dagster.bias.mitigation.columns import (
-    association,
-    cut,
     learn_trace,
     multiple_correlation,
     signs_of,
@@ -38,18 +36,3 @@ def test_nothing_of_the_sensitive_columns_is_left_and_gaps_stay() -> None:
 def test_the_correlation_with_two_groups_is_pearsons() -> None:
     assert multiple_correlation(SEX, NUMBERS)[0] == pytest.approx(abs(np.corrcoef(SEX[:, 0], NUMBERS[:, 0])[0, 1]))
     assert multiple_correlation(SEX, np.ones((5, 1)))[0] == 0
-
-
-def test_association_by_hand() -> None:
-    """Ten of 20 and ten of 20 that agree in 8 of 10: phi is 0.6; corrected, (0.36 - 1/19) / (2 - 1/19 - 1)."""
-    first = np.repeat([0, 1], 10)
-    second = np.array([0] * 8 + [1] * 2 + [0] * 2 + [1] * 8)
-    assert association(first, second) == pytest.approx(np.sqrt((0.36 - 1 / 19) / (1 - 1 / 19)))
-    assert association(first, np.zeros(20, dtype=int)) == 0
-    assert association(first, first) == pytest.approx(1)
-    assert association(first, np.tile([0, 1], 10)) == 0
-
-
-def test_numbers_are_cut_into_equal_parts() -> None:
-    codes = cut(np.array([*range(100), np.nan]))
-    assert np.bincount(codes).tolist() == [10] * 10 + [1]
