@@ -19,6 +19,7 @@ MODULES = {
     "retry": "intervene",
     "again": "intervene",
     "mitigate": "intervene",
+    "explain": "explain",
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",

@@ -29,6 +29,7 @@ from mlpipe_dagster.api import (
     receiving,
     rerun_form,
     roles,
+    row_explanations,
     transformation_reports,
     upload_page,
     users,
@@ -36,6 +37,7 @@ from mlpipe_dagster.api import (
 )
 from mlpipe_dagster.api import audit as audit_routes
 from mlpipe_dagster.api.description import describe
+from mlpipe_dagster.api.explainer import Explainer
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.gate import Gate, confirm
 from mlpipe_dagster.api.guard import Guard
@@ -59,6 +61,7 @@ ROUTERS = (
     bias_reports.router,
     transformation_reports.router,
     models.router,
+    row_explanations.router,
     xai_reports.router,
     pipelines.router,
     inbox.router,
@@ -114,12 +117,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     given: Inspector | None = app.state.inspector
     app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, given or Inspector()
     metrics.watch_platform(app, warehouse, watch)
+    app.state.explainer = explainer = Explainer()
     flusher.start()
     courier.start()
     try:
         yield
     finally:
         watch.close()
+        await run_in_threadpool(explainer.close)
         await run_in_threadpool(courier.stop)
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)

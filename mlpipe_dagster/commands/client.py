@@ -70,11 +70,14 @@ class ApiClient:
             answer = self._ask("POST", ("datasets", "upload"), data=fields, files=files, timeout=UPLOAD_SECONDS)
         return dict(answer)
 
-    def download(self, *path: str, target: Path) -> int:
+    def download(self, *path: str, target: Path, **query: str | None) -> int:
         """The content at a path as a file, which is there whole or not at all; returns its bytes. Raises as `_ask`."""
         part = target.with_name(f".{target.name}.part")
         try:
-            with self._answer("GET", path, UPLOAD_SECONDS, stream=True) as answer, part.open("wb") as file:
+            with (
+                self._answer("GET", path, UPLOAD_SECONDS, stream=True, params=query) as answer,
+                part.open("wb") as file,
+            ):
                 for chunk in answer.iter_content(CHUNK_BYTES):
                     file.write(chunk)
             part.replace(target)

@@ -47,7 +47,7 @@ def details(explanation: ModelExplanation, *, expert: bool) -> dict[str, object]
             (_caption(explanation, dependence), _dependence_note(dependence), _dependence(dependence, expert=expert))
             for dependence in explanation.dependence
         ],
-        "local": [(local_caption(row), local_note(row), _local(row)) for row in explanation.local],
+        "local": [(local_caption(row), local_note(row), local_waterfall(row)) for row in explanation.local],
         "calibration": _calibration(explanation.calibration),
         "thresholds": _thresholds(explanation.thresholds),
     }
@@ -150,7 +150,8 @@ def local_note(row: LocalExplanation) -> str:
     return texts().plain("details.local_note", predicted=f"“{row.predicted}”{chance}", actual=f"“{row.actual}”")
 
 
-def _local(row: LocalExplanation) -> Markup:
+def local_waterfall(row: LocalExplanation) -> Markup:
+    """From the base value to the output, a step for each of the strongest columns."""
     t = texts()
     steps = [Step(f"{part.column} = {part.value}", part.shap) for part in row.contributions]
     if row.rest:

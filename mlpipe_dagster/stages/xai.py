@@ -189,7 +189,9 @@ def _render_pages(
         for report_type in ReportType if about_model else (ReportType.DATA,):
             page_links = _page_links(warehouse, claim, row, report_type)
             if about_model and report_type is ReportType.MODEL:
-                html = render_model_explanation(about_model, level, page_links, language=language)
+                html = render_model_explanation(
+                    about_model, level, page_links, language=language, again=_command(row, about_model)
+                )
             else:
                 html = render_data_explanation(about_data, level, page_links, language=language)
             file = folder / f"{report_type.value}_{level.value}.html"
@@ -198,6 +200,12 @@ def _render_pages(
             stored = store_file(warehouse, file, *place, content_type="text/html")
             pages.append(NewExplanation(report_type, level, stored))
     return pages
+
+
+def _command(row: ModelRow, explanation: ModelExplanation) -> str:
+    """What makes the numbers again."""
+    whose = f"mlpipe explain {row.model_id} --user-id {row.user_id} --version {row.number}"
+    return f"{whose} --seed {explanation.method.seed} --output FOLDER"
 
 
 def _page_links(warehouse: Warehouse, claim: Claim, row: ModelRow, report_type: ReportType) -> dict[str, str]:
@@ -212,6 +220,9 @@ def _page_links(warehouse: Warehouse, claim: Claim, row: ModelRow, report_type: 
         return {level.value: page(report_type, level) for level in Level} | {
             named(f"page.{other.value}"): page(other, Level.BEGINNER),
             named("page.bias_report"): links.bias_view_link(settings, owner.user_id, owner.dataset_id),
+            **(
+                {named("page.what_if"): links.what_if_link(settings, owner.user_id, row.model_id)} if row.run_id else {}
+            ),
             named("page.pipeline"): links.pipeline_link(settings, claim.partition_key, owner.user_id),
             named("page.run"): links.run_link(settings, claim.run_id),
             named("page.lineage"): links.asset_partition_link(settings, "xai_report", claim.partition_key),

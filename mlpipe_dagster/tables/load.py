@@ -43,6 +43,23 @@ def load(
         return _frame(table.select(chosen), _gappy(file))
 
 
+def load_row(parquet: Path, position: int) -> "pd.DataFrame":
+    """The row at `position` (counted from 0), with that index and the dtypes of `load`.
+
+    Raises:
+        TableError: the table has no such row.
+    """
+    with pq.ParquetFile(parquet) as file:
+        start = 0
+        for index in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(index).num_rows
+            if start <= position < stop:
+                found = _frame(file.read_row_group(index).slice(position - start, 1), _gappy(file))
+                return found.set_axis([position])
+            start = stop
+    raise TableError(f"The table has no row {position + 1}: its {start:,} rows are counted from 1.")
+
+
 def preview(parquet: Path, rows: int = 10, hide: Collection[str] = ()) -> list[dict[str, str]]:
     """The first `rows` rows as text, column by column; missing is empty, columns in `hide` say "•••".
 

@@ -28,6 +28,11 @@ def explanation_link(
     return f"{settings.api_base}/xai-reports/{_path(user_id, dataset_id, model_id, report_type, level)}/view"
 
 
+def what_if_link(settings: Settings, user_id: str, model_id: str) -> str:
+    """The page on which a person tries other values."""
+    return f"{settings.api_base}/what-if/{_path(user_id, model_id)}"
+
+
 def model_link(settings: Settings, user_id: str, model_id: str) -> str:
     """A model's metadata."""
     return f"{settings.api_base}/ai-models/{_path(user_id, model_id)}"
