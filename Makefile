@@ -8,6 +8,7 @@
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
+#   make bench-automl   our engines beside plain models on the tables of ../shared/data (ARGS="--seconds 10 --seeds 3"; resumes)
 #   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
 #   make docs           docs/configuration.md, docs/asyncapi.json and the pages about bias from what they describe
 #   make autosklearn    auto-sklearn, in an interpreter of its own (needs Python 3.9 or 3.10)
@@ -80,7 +81,10 @@ define compile
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
 endef
 
-.PHONY: bench-latency bench-growth bench-ingest
+.PHONY: bench-latency bench-growth bench-ingest bench-automl
+bench-automl: .venv/.development
+	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.automl.run $(ARGS)
+
 bench-latency: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.latency.run $(ARGS)
 

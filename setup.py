@@ -80,6 +80,7 @@ setup(
     install_requires=RUNTIME,
     extras_require={
         "dev": DEVELOPMENT,
+        "flaml": ["flaml==2.7.0", "xgboost-cpu==3.2.0"],  # the engine flaml, which imports xgboost
         "postgres": ["dagster-postgres==0.29.27", "psycopg2-binary>=2.9"],
     },
     entry_points={"console_scripts": ["mlpipe=mlpipe_dagster.cli:main"]},

@@ -178,8 +178,8 @@ class Settings(BaseSettings):
     default_sensitive: str = Field(
         "", alias="MLPIPE_DEFAULT_SENSITIVE", description="Sensitive columns, comma-separated; empty: inferred"
     )
-    default_engine: Literal["auto", "portfolio", "autosklearn"] = Field(
-        "auto", alias="MLPIPE_DEFAULT_ENGINE", description="Engine of a training: auto, portfolio or autosklearn"
+    default_engine: Literal["auto", "portfolio", "flaml", "autosklearn"] = Field(
+        "auto", alias="MLPIPE_DEFAULT_ENGINE", description="Engine of a training: auto, portfolio, flaml or autosklearn"
     )
     short_budget: Literal["refuse", "raise"] = Field(
         "refuse",

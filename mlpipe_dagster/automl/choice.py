@@ -105,13 +105,12 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     more rows than that did.
     """
     bench, algorithm = search.bench, candidate.algorithm
-    every = len(source.rows)
-    likely = expected_refit_seconds(candidate, bench, every)
-    most = every if likely <= seconds else int(every * max(seconds, 0.0) / likely)
-    fold_rows = len(bench.folds[0][0])
+    every, fold_rows = len(source.rows), len(bench.folds[0][0])
     if not algorithm.fitted_again:
         note = f"The model is kept as {algorithm.name} made it, fitted on {fold_rows} of {every} training rows."
         return validated_fit(candidate, bench, note)
+    likely = expected_refit_seconds(candidate, bench, every)
+    most = every if likely <= seconds else int(every * max(seconds, 0.0) / likely)
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
         return validated_fit(candidate, bench, note)

@@ -79,6 +79,8 @@ class Search:
     """What an engine tried besides, measured on rows of its own."""
     finishing_seconds: float = 0.0
     """What evaluating and saving took the last time."""
+    notes: list[str] = field(default_factory=list)
+    """What an engine has to say about the model."""
     scratch: Path | None = None
     """A folder for what an engine leaves on disk; it has to stay until the model is saved."""
 
@@ -106,9 +108,10 @@ class Search:
             self.between()
 
     def tell(self, trial: Trial) -> None:
-        """A trial that an engine made of itself: shown, never taken."""
+        """A trial that an engine made of itself: shown, never taken. There may be hundreds: better ones are told of."""
+        better = all(trial.loss < known.loss for known in self.told)
         self.told.append(trial)
-        if self.progress:
+        if self.progress and better:
             self.progress(trial)
 
     def _validate(

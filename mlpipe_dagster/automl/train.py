@@ -155,7 +155,15 @@ def _finish(search: Search, choice: Choice, fits: "_LastFits", job: _Job) -> Tra
         fits = _calibrated(fits, choice, job)
         scores = _evaluate(fits, choice, job)
         suspect = _suspicions(search, choice, scores, job)
-    notes = (*job.notes, *_sample_notes(search, job), *choice.notes, *fits.model.notes, *scores.notes, *suspect)
+    notes = (
+        *job.notes,
+        *_sample_notes(search, job),
+        *search.notes,
+        *choice.notes,
+        *fits.model.notes,
+        *scores.notes,
+        *suspect,
+    )
     return _assemble(job, search, choice, fits, scores, notes)
 
 

@@ -15,7 +15,7 @@ def engines() -> None:
 def show() -> None:
     """Show the engines, their least time budget, and whether they are installed."""
     for engine in KNOWN.values():
-        state = "installed" if engine.is_installed() else f"not installed: mlpipe engines install {engine.name}"
+        state = "installed" if engine.is_installed() else f"not installed: {engine.installing}"
         click.echo(f"{engine.name:<14} from {engine.smallest_budget:g} s  {state}")
 
 

@@ -83,7 +83,7 @@ def test_a_file_that_is_only_a_text_field_is_refused(client: TestClient) -> None
         ("time_budget", "-5", "Write 60 or 60s, 10m, 1h."),
         ("task_type", "clustering", "Use one of: binary, binary_classification, classification"),
         ("xai_level", "wizard", "Use one of: beginner, intermediate, expert."),
-        ("engine", "h2o", "Use one of: auto, portfolio, autosklearn."),
+        ("engine", "h2o", "Use one of: auto, portfolio, flaml, autosklearn."),
         ("short_budget", "ignore", "Use one of: refuse, raise."),
         ("mode", "maybe", "Use one of: auto, ask."),
     ],

@@ -27,8 +27,10 @@ class KnownEngine:
     title: str
     smallest_budget: float = 2.0
     """Seconds of a whole step."""
-    package: str = ""
+    packages: tuple[str, ...] = ()
     """What has to be importable here."""
+    extra: str = ""
+    """The requirements that bring the packages."""
     interpreter: str = ""
     """The setting that names its own interpreter, where it has one."""
 
@@ -42,13 +44,25 @@ class KnownEngine:
         """Whether it can be used on this machine."""
         if self.interpreter:
             return interpreter_of(self).is_file()
-        return not self.package or importlib.util.find_spec(self.package) is not None
+        return all(importlib.util.find_spec(package) is not None for package in self.packages)
+
+    @property
+    def installing(self) -> str:
+        """The command that brings it."""
+        return f"mlpipe engines install {self.name}" if self.interpreter else f"pip install {self.extra}"
 
 
 KNOWN = {
     engine.name: engine
     for engine in (
         KnownEngine(PORTFOLIO, "portfolio"),
+        KnownEngine(
+            "flaml",
+            "FLAML",
+            smallest_budget=5.0,
+            packages=("flaml", "xgboost", "lightgbm"),
+            extra='"flaml==2.7.0" "xgboost-cpu==3.2.0"',
+        ),
         KnownEngine("autosklearn", "auto-sklearn", smallest_budget=30.0, interpreter="autosklearn_python"),
     )
 }
@@ -106,7 +120,7 @@ def require_installed(engine: KnownEngine) -> None:
     if not engine.is_installed():
         raise EngineError(
             f"The engine {engine.name} is not installed on this machine. Install it with "
-            f"`mlpipe engines install {engine.name}`, or choose the engine {PORTFOLIO}."
+            f"`{engine.installing}`, or choose the engine {PORTFOLIO}."
         )
 
 

@@ -1,0 +1,1 @@
+"""`make bench-automl`: our engines beside plain models, on the same rows within the same time."""

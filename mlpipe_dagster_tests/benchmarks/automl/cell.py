@@ -1,0 +1,140 @@
+"""One training of the grid in a process of its own: `python -m …cell FOLDER TABLE SUBJECT SECONDS SEED`, one JSON line.
+
+Every subject learns from the same training rows and is scored on the same test rows: those that the harness holds out.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.algorithms import predict
+from mlpipe_dagster.automl.apart import Budget, train_apart
+from mlpipe_dagster.automl.bench import Source, assemble
+from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.engines.known import KNOWN
+from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
+from mlpipe_dagster.automl.model import TrainingSpec
+from mlpipe_dagster.automl.preparation import encoder
+from mlpipe_dagster.automl.target import read_target, split_test
+from mlpipe_dagster.automl.train import TEST_ROWS_A_SECOND
+from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
+
+Fit = Callable[[bool, int], Any]
+
+
+def _linear(regression: bool, seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    return Ridge() if regression else LogisticRegression(max_iter=300, random_state=seed)
+
+
+def _lightgbm(regression: bool, seed: int) -> Any:
+    import lightgbm
+
+    kind = lightgbm.LGBMRegressor if regression else lightgbm.LGBMClassifier
+    return kind(random_state=seed, verbosity=-1)
+
+
+def _histogram(regression: bool, seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    return (HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier)(random_state=seed)
+
+
+PLAIN: dict[str, tuple[str, Fit]] = {
+    "linear": ("linear", _linear),
+    "LightGBM defaults": ("trees", _lightgbm),
+    "HistGB defaults": ("trees", _histogram),
+}
+SUBJECTS = (*KNOWN, *PLAIN)
+
+
+def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -> dict[str, Any]:
+    """What the subject reached and took; `error` says why it reached nothing."""
+    known = TABLES[table]
+    frame = known.read(folder)
+    spec = TrainingSpec(target=known.target, task=known.task, seed=seed, engine=subject if subject in KNOWN else "auto")
+    target = read_target(frame[known.target], spec)
+    training, test = split_test(target, seed, most=int(TEST_ROWS_A_SECOND * Budget(0, seconds).for_training))
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        fit = _engine if subject in KNOWN else _plain
+        pipeline, size = fit(frame, spec, subject, seconds, training, Path(name))
+        taken = time.monotonic() - begun
+        rows = frame.iloc[target.rows[test]]
+        outcome = Outcome(target.truth()[test], predict(pipeline, rows))
+        constant = _constant(target.truth()[training], outcome)
+        peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        return {
+            "loss": loss(outcome),
+            "constant": loss(constant),
+            "score": published_score(outcome),
+            "seconds": taken,
+            "peak_mb": peak / 1024,
+            "size_mb": size / 1e6,
+            "one_row_ms": 1000 * min(_timed(pipeline, rows.head(1)) for _ in range(5)),
+            "rows_10k_s": _timed(pipeline, rows.sample(10_000, replace=True, random_state=0)),
+        }
+
+
+def _constant(training: np.ndarray, outcome: Outcome) -> Outcome:
+    """What always answers the training rows' mean, or their shares of the classes."""
+    if outcome.predicted.ndim == 1:
+        return Outcome(outcome.truth, np.full(len(outcome.truth), training.mean()))
+    shares = np.bincount(training.astype(int), minlength=outcome.predicted.shape[1]) / len(training)
+    return Outcome(outcome.truth, np.tile(shares, (len(outcome.truth), 1)))
+
+
+def _timed(pipeline: Any, rows: pd.DataFrame) -> float:
+    begun = time.perf_counter()
+    predict(pipeline, rows)
+    return time.perf_counter() - begun
+
+
+def _engine(
+    frame: pd.DataFrame, spec: TrainingSpec, subject: str, seconds: float, training: np.ndarray, folder: Path
+) -> tuple[Any, int]:
+    file = folder / "table.parquet"
+    frame.to_parquet(file)
+    (folder / "work").mkdir()
+    trained = train_apart(file, spec, Budget(time.monotonic(), seconds), folder / "work")
+    size = sum(path.stat().st_size for path in trained.files if path.suffix in (".skops", ".joblib"))
+    return artefacts.load(trained.files[0].parent).estimator, size
+
+
+def _plain(
+    frame: pd.DataFrame, spec: TrainingSpec, subject: str, seconds: float, training: np.ndarray, folder: Path
+) -> tuple[Any, int]:
+    import pickle
+
+    family, make = PLAIN[subject]
+    target = read_target(frame[spec.target], spec)
+    schema, _ = usable_columns(frame.iloc[target.rows[training]], [spec.target])
+    rows = Source(frame, target, schema, training).draw(len(training), spec.seed)
+    encoders = encoder(family, rows.typed, len(target.classes), spec.seed)  # type: ignore[arg-type]
+    estimator = make(not target.classes, spec.seed)
+    estimator.fit(np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64), rows.labels)
+    pipeline = assemble(schema, encoders, estimator)
+    return pipeline, len(pickle.dumps(pipeline))
+
+
+def main(folder: str, table: str, subject: str, seconds: str, seed: str) -> None:
+    """Print the result; an error of the subject is one."""
+    try:
+        found = measure(Path(folder), table, subject, float(seconds), int(seed))
+    except Exception as error:  # the end of the process: the grid shows it in this cell
+        found = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

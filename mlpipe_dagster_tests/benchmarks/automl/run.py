@@ -1,0 +1,128 @@
+"""The grid of `make bench-automl`: tables x subjects x budgets x seeds, one cell at a time, resumed where it stopped.
+
+`ARGS="--seconds 10 --seeds 3"` and so on; `--tables`, `--subjects` for a part; `--show` prints what there is.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlpipe_dagster.automl.engines.known import KNOWN
+from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
+
+SUBJECTS = (*KNOWN, "linear", "LightGBM defaults", "HistGB defaults")
+PLAIN_SECONDS = 600
+Key = tuple[str, str, float, int]
+
+
+def done(results: Path) -> dict[Key, dict[str, Any]]:
+    """What the file holds, by table, subject, seconds and seed; the last line of a cell counts."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    cells = [json.loads(line) for line in lines]
+    return {(cell["table"], cell["subject"], cell["budget"], cell["seed"]): cell for cell in cells}
+
+
+def run_cell(data: Path, key: Key) -> dict[str, Any]:
+    """One training in a process of its own."""
+    table, subject, seconds, seed = key
+    command = [sys.executable, "-m", "mlpipe_dagster_tests.benchmarks.automl.cell"]
+    limit = 2 * seconds + PLAIN_SECONDS
+    try:
+        ended = subprocess.run(
+            [*command, str(data), table, subject, f"{seconds:g}", str(seed)], capture_output=True, text=True,
+            timeout=limit, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return {"error": f"longer than {limit:g} s"}
+    lines = ended.stdout.splitlines()
+    found: dict[str, Any] = json.loads(lines[-1]) if lines else {"error": f"exit code {ended.returncode}"}
+    return found
+
+
+def summary(cells: list[dict[str, Any]]) -> str:
+    """A Markdown table, a line a subject: means over the cells that all subjects shown have."""
+    groups: dict[tuple[str, int], dict[str, dict[str, Any]]] = defaultdict(dict)
+    for cell in cells:
+        groups[cell["table"], cell["seed"]][cell["subject"]] = cell
+    subjects = [name for name in SUBJECTS if any(name in group for group in groups.values())]
+    shared = [group for group in groups.values() if all(name in group for name in subjects)]
+    lines = [
+        f"{len({cell['table'] for group in shared for cell in group.values()})} tables, {len(shared)} cells a subject.",
+        "",
+        "| subject | normalised score | mean rank | failed | overrun s | peak MB | model MB | 1 row ms | 10k rows s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    rows = [_line(name, shared) for name in subjects]
+    return "\n".join([*lines, *rows])
+
+
+def _line(name: str, groups: list[dict[str, dict[str, Any]]]) -> str:
+    scores, ranks = [], []
+    for group in groups:
+        losses = {subject: cell.get("loss", np.inf) for subject, cell in group.items()}
+        constant = next((cell["constant"] for cell in group.values() if "constant" in cell), np.nan)
+        best = min(losses.values())
+        scores.append(max(0.0, (constant - losses[name]) / (constant - best)) if constant > best else 0.0)
+        ranks.append(sum(other < losses[name] for other in losses.values()) + 1)
+    cells = [group[name] for group in groups]
+    ok = [cell for cell in cells if "loss" in cell]
+
+    def mean(field: str) -> str:
+        return f"{np.mean([cell[field] for cell in ok]):.3g}" if ok else "-"
+
+    over = max((cell["seconds"] - cell["budget"] for cell in ok), default=np.nan)
+    shown = f"{over:+.1f}" if name in KNOWN else "-"
+    return (
+        f"| {name} | {np.mean(scores):.3f} | {np.mean(ranks):.2f} | {len(cells) - len(ok)} | {shown} | "
+        f"{mean('peak_mb')} | {mean('size_mb')} | {mean('one_row_ms')} | {mean('rows_10k_s')} |"
+    )
+
+
+def main() -> None:
+    """Run what is missing, then show."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options.add_argument("--results", type=Path, default=Path(".mlpipe/bench-automl.jsonl"))
+    options.add_argument("--seconds", type=float, default=10)
+    options.add_argument("--seeds", type=int, default=1)
+    options.add_argument("--tables", nargs="*", default=list(TABLES), choices=list(TABLES))
+    options.add_argument("--subjects", nargs="*", default=list(SUBJECTS), choices=SUBJECTS)
+    options.add_argument("--again", action="store_true", help="run cells that failed once more")
+    options.add_argument("--show", action="store_true", help="run nothing")
+    given = options.parse_args()
+    able = [name for name in given.subjects if name not in KNOWN or _is_able(name, given.seconds)]
+    found = done(given.results)
+    given.results.parent.mkdir(parents=True, exist_ok=True)
+    keys = [
+        (table, name, given.seconds, seed) for seed in range(given.seeds) for table in given.tables for name in able
+    ]
+    for key in keys:
+        if given.show or (key in found and not (given.again and "error" in found[key])):
+            continue
+        cell = dict(zip(("table", "subject", "budget", "seed"), key, strict=True)) | run_cell(given.data, key)
+        found[key] = cell
+        print(json.dumps(cell), flush=True)
+        with given.results.open("a") as file:
+            file.write(json.dumps(cell) + "\n")
+    print(f"\n{given.seconds:g} s\n\n{summary([found[key] for key in keys if key in found])}")
+
+
+def _is_able(name: str, seconds: float) -> bool:
+    """Whether an engine is installed and its least budget reached; says so where not."""
+    engine = KNOWN[name]
+    if engine.is_installed() and seconds >= engine.smallest_budget:
+        return True
+    print(
+        f"without {name}: {'needs more seconds' if engine.is_installed() else f'not installed ({engine.installing})'}"
+    )
+    return False
+
+
+if __name__ == "__main__":
+    main()
