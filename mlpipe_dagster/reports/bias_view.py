@@ -135,7 +135,9 @@ def group_table(report: BiasReport, feature: FeatureBias, level: Level) -> tuple
 
 
 def _named(group: Group, feature: FeatureBias) -> str:
-    return f"{group.label} (compared with)" if group.name == feature.reference else group.label
+    if group.name == feature.reference:
+        return f"{group.label} (compared with)"
+    return f"{group.label} (too few to say)" if group.too_few and not group.suppressed else group.label
 
 
 def _count(value: int | None) -> str:

@@ -137,6 +137,7 @@ def test_columns_to_drop_are_no_features_but_may_be_watched(planted: pd.DataFram
     spec = TrainingSpec(target="bought", task=BINARY, sensitive=("town",), drop=("town", "seen"))
     model = train(planted, spec, 2)
     assert model.schema.names == ["left", "right", "member"]
+    assert "Left out “seen”: as was asked." in model.notes
     assert {group.column for group in model.group_metrics} == {"town"}
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mlpipe_dagster.bias import guessing
 from mlpipe_dagster.bias.intervals import IntArray
@@ -28,6 +29,13 @@ def counted(table: list[list[int]]) -> IntArray:
 )
 def test_cramers_v_is_corrected_for_chance(table: list[list[int]], value: float) -> None:
     assert guessing.cramers_v(np.array(table)) == pytest.approx(value, abs=1e-6)
+
+
+def test_cramers_v_of_many_rows_is_that_of_scipy() -> None:
+    # the correction vanishes with the number of rows
+    tables = np.random.default_rng(2).integers(10_000, 90_000, size=(20, 3, 4))
+    uncorrected = [stats.contingency.association(table, method="cramer") for table in tables]
+    assert guessing.cramers_v(tables) == pytest.approx(uncorrected, abs=1e-4)
 
 
 def test_the_correlation_ratio_of_three_subjects() -> None:

@@ -18,6 +18,7 @@ from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Role
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines, results
+from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow
 from mlpipe_dagster.warehouse.warehouse import set_player
 from mlpipe_dagster_tests.brokers import called
@@ -47,7 +48,7 @@ def failed(topic: str = "pipeline-failed-events") -> list[dict[str, Any]]:
 def test_an_upload_becomes_two_explanations(flow: Flow, small_table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLPIPE_DEFAULT_TIME_BUDGET", "6")
     settings.cache_clear()
-    flow.upload(small_table, "small")
+    flow.upload(small_table, "small", drop=["city"])
     flow.turn(2)
     pipeline = state(flow, "small")
     assert pipeline["status"] == "done", pipeline
@@ -70,12 +71,21 @@ def test_an_upload_becomes_two_explanations(flow: Flow, small_table: Path, monke
         last, steps = chain[last], steps + 1
     assert steps == 6, "every event names its cause, back to the upload"
     assert {"bias_report", "model", "model_explanation", "data_explanation"} <= pipeline["links"].keys()
+    with flow.warehouse.reading() as session:
+        model = pipelines.latest_model_of(session, Owner("ada", "small", 1))
+        assert model is not None
+        assert "Left out “city”: as was asked." in model.custom_metadata["notes"]
     checks = {
         evaluation.check_name: evaluation.passed
         for run in flow.runs
         for evaluation in run.get_asset_check_evaluations()
     }
-    assert checks["enough_rows"] and checks["shap_values_add_up"] and checks["no_constant_columns"]
+    assert (
+        checks["target_is_not_given_away"]
+        and checks["enough_rows"]
+        and checks["shap_values_add_up"]
+        and checks["no_constant_columns"]
+    )
 
 
 def test_the_same_trigger_five_times_is_one_run_and_one_report(flow: Flow, small_table: Path) -> None:
