@@ -12,6 +12,7 @@ from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.foreign_report import as_rows
 from mlpipe_dagster.api.parameters import JsonObject, OptionalId, OptionalLevel, PlainText, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.templating import NAVIGATION, html_response, page
+from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import Level
@@ -19,7 +20,7 @@ from mlpipe_dagster.warehouse import links, reports, results
 from mlpipe_dagster.warehouse.datasets import partition_key_of
 from mlpipe_dagster.warehouse.decisions import recorded_choices
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster.warehouse.schema import BiasReportRow
+from mlpipe_dagster.warehouse.schema import BiasReportRow, TransformationReportRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(prefix="/bias-reports", tags=["bias reports"])
@@ -103,7 +104,8 @@ def view(
     """The report as a page for the reader's level: ours with charts, another detector's as plain tables."""
     with warehouse.reading() as session:
         row = reports.bias_report_of(session, user_id, dataset_id, version)
-        choices = recorded_choices(session, Owner(user_id, dataset_id, row.number))
+        owner = Owner(user_id, dataset_id, row.number)
+        choices, done = recorded_choices(session, owner), reports.get_transformation_report(session, owner)
         partition_key = partition_key_of(session, user_id, dataset_id) or dataset_id
     chosen = level or (choices.level if choices else warehouse.settings.default_xai_level)
     try:
@@ -112,7 +114,18 @@ def view(
         return page("foreign_bias_report.html", row=_answer(row), report=as_rows(row.report))
     from mlpipe_dagster.reports.bias_report import render_bias_report
 
-    return html_response(render_bias_report(report, chosen, _links(warehouse, row, partition_key)), REPORT_POLICY)
+    links_there = _links(warehouse, row, partition_key)
+    return html_response(render_bias_report(report, chosen, links_there, _mitigation_of(done)), REPORT_POLICY)
+
+
+def _mitigation_of(row: TransformationReportRow | None) -> TransformationReport | None:
+    """What was done about the bias; a foreign transformation report has a shape of its own and no place on our page."""
+    if row is None or not reports.is_ours(row):
+        return None
+    try:
+        return TransformationReport.model_validate(row.report)
+    except ValidationError:  # somebody else's, with the same names
+        return None
 
 
 def _links(warehouse: Warehouse, row: BiasReportRow, partition_key: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from mlpipe_dagster.bias import findings, intervals
 from mlpipe_dagster.bias.measures import MeasureKind, measures_for
+from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.bias.report import (
     SUPPRESSED_BELOW,
     TOO_FEW_BELOW,
@@ -21,6 +22,7 @@ from mlpipe_dagster.bias.report import (
     Versus,
 )
 from mlpipe_dagster.reports import bias_signals
+from mlpipe_dagster.reports.bias_mitigation import MitigationPart, mitigation_part
 from mlpipe_dagster.reports.bias_view import (
     Head,
     Rows,
@@ -100,8 +102,12 @@ class _Section:
     """Tables that belong to no finding."""
 
 
-def render_bias_report(report: BiasReport, level: Level, links: Mapping[str, str]) -> str:
+def render_bias_report(
+    report: BiasReport, level: Level, links: Mapping[str, str], mitigated: TransformationReport | None = None
+) -> str:
     """`report` as one self-contained HTML page of 2 MB at most for a reader of that level.
+
+    `mitigated` is what was done about the bias, where something was.
 
     `links` go to the top of the page: the keys `beginner`, `intermediate` and `expert` lead to the same report at that
     level, every other key is the text of a link.
@@ -112,9 +118,11 @@ def render_bias_report(report: BiasReport, level: Level, links: Mapping[str, str
         Even without its tables the page is larger than 2 MB.
     """
     sections = _sections(report, level)
+    part = mitigation_part(report, mitigated) if mitigated else None
+    done = _mitigation_tables(part, level) if part else ()
     for cut in _CUTS:
         kept = [_cut_section(section, cut) for section in sections]
-        page = _rendered(report, level, links, kept)
+        page = _rendered(report, level, links, kept, part, _cut(done, cut))
         if len(page.encode()) <= MOST_BYTES:
             return page
     raise ValueError(
@@ -122,13 +130,29 @@ def render_bias_report(report: BiasReport, level: Level, links: Mapping[str, str
     )
 
 
-def _rendered(report: BiasReport, level: Level, links: Mapping[str, str], sections: Sequence[_Section]) -> str:
+def _mitigation_tables(part: MitigationPart, level: Level) -> tuple[_Table, ...]:
+    tables = [_Table("Before, after and in the model, with 95 % intervals", *part.effects)]
+    if level is Level.EXPERT:
+        tables.append(_Table("What was changed", *part.transformations))
+    return tuple(table for table in tables if table.rows)
+
+
+def _rendered(
+    report: BiasReport,
+    level: Level,
+    links: Mapping[str, str],
+    sections: Sequence[_Section],
+    mitigation: MitigationPart | None,
+    mitigation_tables: Sequence[_Table],
+) -> str:
     page = render(
         "bias_report.html",
         report=report,
         level=str(level),
         links=dict(links),
         sections=sections,
+        mitigation=mitigation,
+        mitigation_tables=mitigation_tables,
         warnings=[finding for finding in report.findings if finding.severity == "warning"],
         measures=_explained(report, level),
         facts={

@@ -13,13 +13,14 @@ import pytest
 from mlpipe_dagster.bias.intervals import SEED
 from mlpipe_dagster.bias.labels import frequencies
 from mlpipe_dagster.bias.measures import measures_for
+from mlpipe_dagster.bias.mitigation.report import Effect, Transformation, TransformationReport, Value
 from mlpipe_dagster.bias.proxies import of_hundred
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.reports import bias_report
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_report import render_bias_report
-from mlpipe_dagster.reports.wording import number_text, percent_text
-from mlpipe_dagster.vocabulary import Level, TaskKind
+from mlpipe_dagster.reports.wording import MINUS, number_text, percent_text
+from mlpipe_dagster.vocabulary import Level, Mitigation, TaskKind
 from mlpipe_dagster_tests.bias.tables import measured, people
 
 HOSTILE = "<script>alert(1)</script>\"'&{{ 7*7 }}\x01"
@@ -209,6 +210,50 @@ def test_the_gravest_kind_comes_first_and_is_told_with_what_it_means(rich: BiasR
     assert any(label.startswith("How well a single column tells y. closed: 9") for label in drawn)
     assert any(label.startswith("How often sex is guessed right from other columns.") for label in drawn)
     assert any(label.startswith("Rows without gappy by sex. women: ") for label in drawn)
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_mitigation_is_told_before_after_and_in_the_model(rich: BiasReport, level: Level) -> None:
+    effect = Effect(
+        column="sex",
+        group="female",
+        reference="male",
+        about="yes",
+        measure="DPL",
+        before=Value(value=0.25, low=0.19, high=0.31),
+        after=Value(value=-5.1e-13, low=-0.06, high=0.06),
+        model=Value(value=0.08, low=-0.02, high=0.17),
+    )
+    gone = Effect(
+        column="race", about="<b>job</b>", measure="Cramér's V", before=Value(value=0.71, low=0.6, high=0.8), after=None
+    )
+    mitigated = TransformationReport(
+        method=Mitigation.REWEIGHING,
+        explained="rows count <i>more</i> or less",
+        target="y",
+        task=rich.task,
+        sensitive=("sex", "race"),
+        transformations=(
+            Transformation(
+                column="sex",
+                transformation="weight",
+                method=Mitigation.REWEIGHING,
+                original_value={"group": "female", "rows": 400},
+                modified_value=1.5,
+            ),
+        ),
+        before_after=(effect, gone),
+    )
+    page = Page(render_bias_report(rich, level, {}, mitigated))
+    assert not {"i", "b"} & {tag for tag, _ in page.tags}
+    assert "Before: 25 points; After: 0 points; In the model's predictions: 8 points." in page.words
+    assert "sex: “y = yes”, men minus women" in page.words
+    assert "afterwards “<b>job</b>” is not read any more" in page.words
+    assert f"0.25 (0.19 to 0.31) 0 ({MINUS}0.06 to 0.06) 0.08 ({MINUS}0.02 to 0.17)" in page.words
+    assert ("group: female, rows: 400" in page.words) == (level is Level.EXPERT)
+    drawn = [attributes["aria-label"] or "" for tag, attributes in page.tags if tag == "svg"]
+    told = "“y = yes”, men minus women, before and after. Before: 25 points (interval 19 to 31); After: 0 points"
+    assert any(label.startswith(told) for label in drawn)
 
 
 def test_a_page_that_would_be_too_large_is_cut_and_says_so(rich: BiasReport, monkeypatch: pytest.MonkeyPatch) -> None:
