@@ -9,6 +9,7 @@
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
 #   make bench-automl   our engines beside plain models on the tables of ../shared/data (ARGS="--seconds 10 --seeds 3"; resumes)
+#   make bench-bias     the bias report beside fairlearn and AIF360, and as rows and columns grow (half an hour)
 #   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
 #   make docs           docs/configuration.md, docs/asyncapi.json and the pages about bias from what they describe
 #   make autosklearn    auto-sklearn, in an interpreter of its own (needs Python 3.9 or 3.10)
@@ -81,7 +82,7 @@ define compile
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
 endef
 
-.PHONY: bench-latency bench-growth bench-ingest bench-automl
+.PHONY: bench-latency bench-growth bench-ingest bench-automl bench-bias
 bench-automl: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.automl.run $(ARGS)
 
@@ -90,6 +91,9 @@ bench-latency: .venv/.development
 
 bench-ingest: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.ingest $(ARGS)
+
+bench-bias: .venv/.development
+	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.bias $(ARGS)
 
 bench-growth: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.growth $(ARGS)

@@ -116,7 +116,11 @@ def label_groups(table: Table, column: str, kind: str) -> Labels:
     if kind == POSTCODE:
         return _areas(table, column)
     number = number_of(table, column)
-    return (_bands(table, number, kind) if number else None) or label_values(table, column)
+    banded = _bands(table, number, kind) if number else None
+    if banded is None and _is_of(table, column, _DATES):
+        years = _label_texts(table, f"CAST(year({quote(column)}) AS VARCHAR)")
+        return replace(years, note="Dates are grouped by their year.")
+    return banded or label_values(table, column)
 
 
 def label_values(table: Table, column: str) -> Labels:

@@ -1,5 +1,6 @@
 """Small tables for the tests of bias, their Parquet files and profiles (written with pandas), and their reports."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -58,10 +59,21 @@ def measured(
     target: str = "y",
     task: TaskKind = TaskKind.BINARY,
     positive: str | None = None,
+    conditioning: str | None = None,
+    reference_shares: Mapping[str, Mapping[str, float]] | None = None,
 ) -> BiasReport:
     """The report of `frame`, which is written to `folder` first."""
     path = save(frame, folder)
-    return measure_bias(path, profile_of(frame), target=target, task=task, sensitive=sensitive, positive=positive)
+    return measure_bias(
+        path,
+        profile_of(frame),
+        target=target,
+        task=task,
+        sensitive=sensitive,
+        positive=positive,
+        conditioning=conditioning,
+        reference_shares=reference_shares,
+    )
 
 
 def measure(feature: FeatureBias, name: str, group: str, versus: str = "reference") -> Measure:

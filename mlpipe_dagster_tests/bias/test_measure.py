@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from mlpipe_dagster.bias.measure import measure_bias
+from mlpipe_dagster.bias.measures import REPRESENTATION, measures_for
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.errors import TargetError, TaskError
 from mlpipe_dagster.vocabulary import TaskKind
@@ -330,8 +331,9 @@ def test_the_report_travels_as_json_and_back(tmp_path: Path) -> None:
 TABLES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["yes", "no"])), min_size=60, max_size=120)
 
 
-def values_of(report: BiasReport) -> dict[tuple[str, str, str], float | None]:
-    return {(m.name, m.group, m.versus): m.value for feature in report.features for m in feature.measures}
+def values_of(report: BiasReport, *, crossed: bool = False) -> dict[tuple[str, str, str], float | None]:
+    features = report.intersections if crossed else report.features
+    return {(m.name, m.group, m.versus): m.value for feature in features for m in feature.measures}
 
 
 @settings(deadline=None, max_examples=15)
@@ -370,3 +372,30 @@ def test_postcodes_become_areas(tmp_path: Path) -> None:
     feature = measured(frame, tmp_path, "plz").feature("plz")
     assert {group.name: group.count for group in feature.groups} == {"010": 60, "011": 60, "107": 60, "108": 60}
     assert feature.grouping == "Postcodes are grouped by their first 3 signs."
+
+
+CROSSED = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from("xyz"), st.sampled_from(["yes", "no", None])),
+    min_size=60,
+    max_size=90,
+)
+
+
+@settings(deadline=None, max_examples=4, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(rows=CROSSED)
+def test_intersections_and_gaps_do_not_depend_on_order_or_repetition(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str | None]]
+) -> None:
+    frame = pd.DataFrame([*rows, ("a", "x", "yes"), ("a", "x", "no")], columns=["sex", "race", "y"])
+    frame["pay"] = [None if index % 5 else 1.0 for index in range(len(frame))]
+    folder = tmp_path_factory.mktemp("crossed")
+    report = measured(frame, folder, "sex", "race")
+    turned = measured(frame.iloc[::-1], folder, "sex", "race")
+    assert (turned.features, turned.intersections) == (report.features, report.intersections)
+    doubled = measured(pd.concat([frame, frame]), folder, "sex", "race")
+    once, twice = (values_of(one, crossed=True) for one in (report, doubled))
+    assert {key: pytest.approx(value) for key, value in once.items()} == {key: twice[key] for key in once}
+    ranges = {kind.name: (kind.lowest, kind.highest) for kind in (*measures_for(TaskKind.BINARY), REPRESENTATION)}
+    for one in report.intersections[0].measures:
+        lowest, highest = ranges[one.name]
+        assert one.value is None or lowest - 1e-12 <= one.value <= highest + 1e-12, one.name

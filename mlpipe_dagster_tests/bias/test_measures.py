@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
@@ -113,6 +113,7 @@ def test_every_measure_of_a_task_has_a_name_of_its_own() -> None:
 COUNTS = st.lists(st.integers(0, 200), min_size=3, max_size=3).filter(lambda counts: sum(counts) > 4)
 
 
+@settings(deadline=None, max_examples=50)
 @given(a=COUNTS, d=COUNTS)
 def test_ranges_signs_and_scipy(a: list[int], d: list[int]) -> None:
     forth, back = (estimates(side(*one), side(*other), TaskKind.MULTICLASS) for one, other in ((a, d), (d, a)))
@@ -130,6 +131,7 @@ def test_ranges_signs_and_scipy(a: list[int], d: list[int]) -> None:
         assert forth["KL"].value == pytest.approx(stats.entropy(p, q), abs=1e-9)
 
 
+@settings(deadline=None, max_examples=50)
 @given(a=COUNTS, d=COUNTS)
 def test_intervals_hold_their_estimate(a: list[int], d: list[int]) -> None:
     for name, found in estimates(side(*a), side(*d), TaskKind.MULTICLASS).items():
