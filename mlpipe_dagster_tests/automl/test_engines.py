@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +26,9 @@ from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.errors import BudgetError, EngineError, ModelError
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import TaskKind
+from mlpipe_dagster_tests.automl.fake_engines import stand_in
 
 AUTOSKLEARN = KNOWN["autosklearn"]
-FAKES = Path(__file__).parent / "fake_engines"
 
 
 @pytest.fixture
@@ -65,14 +64,8 @@ def test_a_short_budget_is_refused_or_raised() -> None:
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None) -> None:
-    """An interpreter whose `autosklearn` is a stand-in: ours, with that folder before all others."""
-    run = f"import runpy, sys; sys.path.insert(0, {str(FAKES)!r}); sys.argv = sys.argv[2:]; "
-    script = tmp_path / "python"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "$(cat {tmp_path}/run.py)" "$@"\n')
-    (tmp_path / "run.py").write_text(run + "runpy.run_path(sys.argv[0], run_name='__main__')")
-    script.chmod(0o700)
-    monkeypatch.setenv("MLPIPE_AUTOSKLEARN_PYTHON", str(script))
+def other_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_settings: None) -> None:
+    monkeypatch.setenv("MLPIPE_AUTOSKLEARN_PYTHON", str(stand_in(tmp_path)))
 
 
 def trained(planted: pd.DataFrame, folder: Path, **more: object) -> TrainedModel:
@@ -81,7 +74,7 @@ def trained(planted: pd.DataFrame, folder: Path, **more: object) -> TrainedModel
 
 
 def test_a_model_of_another_interpreter_is_compared_saved_and_asked(
-    stand_in: None, planted: pd.DataFrame, tmp_path: Path
+    other_interpreter: None, planted: pd.DataFrame, tmp_path: Path
 ) -> None:
     model = trained(planted, tmp_path)
     assert model.algorithm == "auto-sklearn" and model.beats_baseline
@@ -118,7 +111,12 @@ def test_a_model_of_another_interpreter_is_compared_saved_and_asked(
     ],
 )
 def test_a_dummy_and_a_fault_are_failures(
-    stand_in: None, planted: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: str, reason: str
+    other_interpreter: None,
+    planted: pd.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wish: str,
+    reason: str,
 ) -> None:
     monkeypatch.setenv("FAKE_ENGINE", wish)
     with pytest.raises(EngineError, match=reason):

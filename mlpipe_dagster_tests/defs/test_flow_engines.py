@@ -1,0 +1,61 @@
+"""An engine with an interpreter of its own, from the upload that names it to the explanations of its model.
+
+With auto-sklearn where MLPIPE_AUTOSKLEARN_PYTHON names it, else with the stand-in of the engine tests.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mlpipe_dagster.settings import settings
+from mlpipe_dagster.warehouse import models
+from mlpipe_dagster_tests.automl.conftest import planted_table
+from mlpipe_dagster_tests.automl.fake_engines import stand_in
+from mlpipe_dagster_tests.defs.flow import Flow
+from mlpipe_dagster_tests.defs.test_flow import failed, records, state
+
+REAL = os.environ.get("MLPIPE_AUTOSKLEARN_PYTHON")
+
+
+def upload(flow: Flow, folder: Path, **wishes: str) -> None:
+    table = folder / "planted.csv"
+    planted_table().to_csv(table, index=False)
+    flow.upload(table, "planted", target_column_name="bought", **wishes)
+
+
+@pytest.mark.long
+def test_auto_sklearn_from_the_upload_to_the_explanations(
+    flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLPIPE_AUTOSKLEARN_PYTHON", REAL or str(stand_in(tmp_path)))
+    settings.cache_clear()
+    upload(flow, tmp_path, engine="autosklearn", time_budget="180" if REAL else "60")
+    flow.turn(2)
+    found = state(flow, "planted")
+    assert found["status"] == "done", found
+    assert found["choices"]["engine"] == "autosklearn"
+    assert len(records("xai-events")) == 2
+    with flow.warehouse.reading() as session:
+        row = models.model_of(session, "ada", "automl_planted")
+        names = {file.filename for file in models.model_files(session, row)}
+    assert row.algorithm == "auto-sklearn"
+    assert {"model.skops", "engine_model.joblib", "leaderboard.json"} <= names
+
+
+def test_a_budget_below_the_engines_least_ends_before_anything_is_measured(flow: Flow, tmp_path: Path) -> None:
+    upload(flow, tmp_path, engine="autosklearn", time_budget="10")
+    flow.tick("dataset_events")
+    assert [(one["stage"], one["error_type"]) for one in failed()] == [("dataset", "bad_time_budget")]
+    assert "needs a time budget of at least 30 seconds, not 10" in failed()[0]["error_message"]
+
+
+def test_an_engine_that_is_not_here_fails_in_words(flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLPIPE_AUTOSKLEARN_PYTHON", raising=False)
+    settings.cache_clear()
+    upload(flow, tmp_path, engine="autosklearn", time_budget="10", short_budget="raise")
+    flow.turn()
+    found = state(flow, "planted")
+    assert (found["choices"]["time_budget"], found["status"]) == ("30s", "failed")
+    assert [(one["stage"], one["error_type"]) for one in failed()] == [("automl", "bad_engine")]
+    assert "`mlpipe engines install autosklearn`" in failed()[0]["error_message"]
