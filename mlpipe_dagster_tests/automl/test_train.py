@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import shap
 
+from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.target import read_target, split_test
-from mlpipe_dagster.automl.train import TEST_ROWS_A_SECOND, train
+from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.errors import ModelError, TargetError
 from mlpipe_dagster.vocabulary import TaskKind
 

@@ -21,11 +21,11 @@ from mlpipe_dagster.automl.apart import Budget, train_apart
 from mlpipe_dagster.automl.bench import Source, assemble
 from mlpipe_dagster.automl.columns import usable_columns
 from mlpipe_dagster.automl.engines.known import KNOWN
+from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
 from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
 from mlpipe_dagster.automl.target import read_target, split_test
-from mlpipe_dagster.automl.train import TEST_ROWS_A_SECOND
 from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
 
 Fit = Callable[[bool, int], Any]
