@@ -27,6 +27,7 @@ from mlpipe_dagster.bias.mitigation.choice import (
     settle_mitigation,
 )
 from mlpipe_dagster.bias.sensitive import find_sensitive
+from mlpipe_dagster.bias.target import choose_positive
 from mlpipe_dagster.errors import TargetError, TaskError, UserError
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.settings import Settings
@@ -61,6 +62,10 @@ class Wishes(BaseModel):
     """What becomes of a time budget below the engine's least."""
     xai_level: Level | None = None
     sensitive_features: tuple[str, ...] | None = None
+    positive_class: str | None = None
+    """The class of a binary target that counts as the positive outcome in the bias report."""
+    conditioning_column: str | None = None
+    """The column within whose values the bias report compares groups once more."""
     drop: tuple[str, ...] | None = None
     """Columns that no model is trained on."""
     mitigation: MitigationWish | None = None
@@ -144,6 +149,10 @@ class Choices(BaseModel):
     target: str
     task: TaskKind
     sensitive: tuple[str, ...]
+    positive: str | None = None
+    """As the person named it; None where the bias report infers the positive class."""
+    conditioning: str | None = None
+    """As the person named it; None where the bias report proposes a column."""
     drop: tuple[str, ...] = ()
     """Columns that no model is trained on."""
     time_budget: str
@@ -169,6 +178,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     column = existing_column(profile, target)
     task, task_reason = choose_task(wishes, defaults, column, profile.row_count)
     sensitive, sensitive_reason = _choose_sensitive(profile, wishes, defaults, target)
+    _check_comparison(profile, wishes, column, task, sensitive)
     drop, drop_reason = _choose_drop(profile, wishes, defaults, target)
     engine = known_engine(wishes.engine or defaults.engine or AUTO)
     budget, seconds, budget_reason = _choose_budget(wishes, defaults, engine, budget_unit)
@@ -178,6 +188,8 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         target=target,
         task=task,
         sensitive=sensitive,
+        positive=wishes.positive_class,
+        conditioning=wishes.conditioning_column,
         drop=drop,
         time_budget=budget,
         time_budget_seconds=seconds,
@@ -188,6 +200,12 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
             f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
+            *((f"Positive outcome: {wishes.positive_class} (as you asked).",) if wishes.positive_class else ()),
+            *(
+                (f"Compared within: {wishes.conditioning_column} (as you asked).",)
+                if wishes.conditioning_column
+                else ()
+            ),
             *((f"Left out of training: {', '.join(drop)} ({drop_reason}).",) if drop else ()),
             f"Time budget: {budget} ({budget_reason}).",
             f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
@@ -228,13 +246,15 @@ def _choose_mitigation(
 def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes:
     """What is wished for once a person changed their mind: the changes, else what was settled, else the old wishes.
 
-    Another target leaves its task to be inferred where none is named.
+    Another target leaves its task to be inferred where none is named, and its positive class.
     """
     said = changes.model_dump(exclude_none=True)
     settled = _as_wishes(recorded) if recorded else {}
     target = said.get("target_column_name", settled.get("target_column_name"))
     if target != settled.get("target_column_name") and "task_type" not in said:
         settled["task_type"] = None
+    if target != settled.get("target_column_name") and "positive_class" not in said:
+        settled["positive_class"] = None
     for listed in ("sensitive_features", "drop"):
         if listed not in said and target in settled.get(listed, ()):
             settled[listed] = tuple(name for name in settled[listed] if name != target)
@@ -291,6 +311,30 @@ def _choose_sensitive(profile: Profile, wishes: Wishes, defaults: Wishes, target
         return known, "your default"
     found = tuple(item.column for item in find_sensitive(profile) if item.column != target)
     return found, "found by their names and values"
+
+
+def _check_comparison(
+    profile: Profile, wishes: Wishes, column: ColumnProfile, task: TaskKind, sensitive: tuple[str, ...]
+) -> None:
+    """Raise TargetError or UserError where the positive class or the conditioning column does not fit."""
+    if wishes.positive_class is not None:
+        if task is not TaskKind.BINARY:
+            raise TargetError(
+                f"A positive class needs a target with two classes, which “{column.name}” is not. Leave it out."
+            )
+        choose_positive(column.name, {one.value: one.count for one in column.top_values}, wishes.positive_class)
+    within = wishes.conditioning_column
+    if within is None:
+        return
+    if profile.column(within) is None:
+        raise UserError(f"The conditioning column {_did_you_mean(profile, within)}")
+    if within in (column.name, *sensitive):
+        raise UserError(f"“{within}” is the target or a sensitive column. Name another conditioning column.")
+
+
+def _comparison_named(wishes: Wishes) -> tuple[str, ...]:
+    named = (("Positive outcome", wishes.positive_class), ("Compared within", wishes.conditioning_column))
+    return tuple(f"{what}: {said} (as you asked)." for what, said in named if said)
 
 
 def _choose_drop(profile: Profile, wishes: Wishes, defaults: Wishes, target: str) -> tuple[tuple[str, ...], str]:

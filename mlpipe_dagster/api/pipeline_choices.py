@@ -32,6 +32,8 @@ class ChoiceFields:
     short_budget: OptionalText = None
     xai_level: OptionalText = None
     sensitive_features: OptionalText = None
+    positive_class: OptionalText = None
+    conditioning_column: OptionalText = None
     drop: OptionalText = None
     mitigation: OptionalText = None
     mode: OptionalText = None
@@ -141,6 +143,8 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "short_budget": _short_budget,
     "xai_level": _level,
     "sensitive_features": lambda text, _unit: list(split_list(text)),
+    "positive_class": lambda text, _unit: text,
+    "conditioning_column": lambda text, _unit: text,
     "drop": lambda text, _unit: list(split_list(text)),
     "mitigation": _mitigation,
     "mode": _mode,

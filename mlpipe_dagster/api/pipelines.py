@@ -40,6 +40,8 @@ class Change(BaseModel):
     target_column_name: PlainText | None = None
     task_type: PlainText | None = None
     sensitive_features: tuple[PlainText, ...] | None = None
+    positive_class: PlainText | None = None
+    conditioning_column: PlainText | None = None
     drop: tuple[PlainText, ...] | None = None
     time_budget: PlainText | None = None
     xai_level: AnyCaseLevel | None = None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mlpipe_dagster.bias.measure import measure_bias
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Finding, FindingKind
+from mlpipe_dagster.choices import Choices
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
@@ -32,11 +33,27 @@ def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
         target, task = table.settled(claim)
         sensitive = table.sensitive(target)
         say(f"Comparing {target} ({task.value}) between the groups of: {', '.join(sensitive) or 'no column'}.")
-        report = measure_bias(table.parquet, table.profile, target=target, task=task, sensitive=sensitive)
+        positive, within = comparison_named(table.choices, target)
+        report = measure_bias(
+            table.parquet,
+            table.profile,
+            target=target,
+            task=task,
+            sensitive=sensitive,
+            positive=positive,
+            conditioning=within,
+        )
         mitigation = mitigate_table(warehouse, table, report, sensitive)
     results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task, mitigation)
     store_plot(warehouse, "bias_report", table.version, bias_plot(report))
     return _outcome(warehouse, table, report)
+
+
+def comparison_named(choices: Choices | None, target: str) -> tuple[str | None, str | None]:
+    """The positive class and the conditioning column that a person has named for this target."""
+    if choices is None or choices.target != target:
+        return None, None
+    return choices.positive, choices.conditioning
 
 
 def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOutcome:

@@ -34,6 +34,8 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "target_column_name": Stage.BIAS,
     "task_type": Stage.BIAS,
     "sensitive_features": Stage.BIAS,
+    "positive_class": Stage.BIAS,
+    "conditioning_column": Stage.BIAS,
     "drop": Stage.AUTOML,
     "mitigation": Stage.BIAS,
     "time_budget": Stage.AUTOML,

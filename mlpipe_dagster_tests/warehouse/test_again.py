@@ -7,6 +7,7 @@ import pytest
 
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.errors import Conflict, MlpipeError, TargetError, UserError
+from mlpipe_dagster.stages.bias import comparison_named
 from mlpipe_dagster.vocabulary import Level, Stage, TaskKind
 from mlpipe_dagster.warehouse import datasets, decisions, interventions, pipelines, reports, results
 from mlpipe_dagster.warehouse.again import run_again
@@ -49,6 +50,9 @@ def history(warehouse: Warehouse) -> list[dict[str, object]]:
         (Stage.DATASET, {}, UserError, "Start from bias, automl or xai"),
         (None, {"target_column_name": "Paid"}, TargetError, "Did you mean “paid”"),
         (None, {"sensitive_features": ["nope"]}, UserError, "“nope” is not in the table"),
+        (None, {"positive_class": "maybe"}, TargetError, "“maybe” is not a class of the target column “paid”"),
+        (None, {"conditioning_column": "nope"}, UserError, "The conditioning column “nope” is not in the table"),
+        (None, {"conditioning_column": "paid"}, UserError, "“paid” is the target or a sensitive column"),
         (None, {"drop": ["nope"]}, UserError, "The column to leave out “nope” is not in the table"),
         (None, {"drop": ["paid"]}, UserError, "“paid” is what is predicted"),
         (None, {"time_budget": "soon"}, UserError, "soon"),
@@ -119,6 +123,20 @@ def test_another_budget_starts_from_the_training_and_keeps_the_rest(
     assert (choices.time_budget_seconds, choices.sensitive, choices.level) == (300.0, ("sex",), Level.BEGINNER)
     assert "Sensitive columns: sex (found by their names and values)." in choices.reasons
     assert "Time budget: 5m (as you asked)." in choices.reasons
+
+
+def test_the_positive_class_and_the_conditioning_column_start_from_bias(
+    warehouse: Warehouse, loans: DatasetVersion
+) -> None:
+    again(warehouse, positive_class="No", conditioning_column="income")
+    assert len(scenes.outbox_rows(warehouse, "bias-trigger.reported")) == 2
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, OWNER)
+    assert choices is not None
+    assert comparison_named(choices, "paid") == ("No", "income")
+    assert comparison_named(choices, "income") == comparison_named(None, "paid") == (None, None)
+    assert "Positive outcome: No (as you asked)." in choices.reasons
+    assert "Compared within: income (as you asked)." in choices.reasons
 
 
 def test_columns_to_train_without_start_from_the_training(warehouse: Warehouse, loans: DatasetVersion) -> None:
