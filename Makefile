@@ -106,6 +106,7 @@ docs: .venv/.runtime
 	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md
 	$(BIN)/python -m mlpipe_dagster.asyncapi > docs/asyncapi.json
 	$(BIN)/python -m mlpipe_dagster.bias.pages docs
+	$(BIN)/python -m mlpipe_dagster.automl.fairness.pages docs
 
 lock:
 	uv pip compile setup.py --universal --python-version 3.11 --generate-hashes --no-header --quiet \

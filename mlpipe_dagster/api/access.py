@@ -87,6 +87,7 @@ ACCESS: Mapping[str, Need] = {
     "GET /bias-reports/{user_id}/{dataset_id}/view": READ,
     "POST /transformation-reports/": WORK_STORE.of(Owner.ROUTE),
     "GET /transformation-reports/{user_id}/{dataset_id}/{version}": READ,
+    "GET /transformation-reports/{user_id}/{dataset_id}/{version}/view": READ,
     "DELETE /transformation-reports/{user_id}/{dataset_id}/{version}": CHANGE,
     "POST /ai-models/upload/single/{user_id}": WORK_STORE,
     "POST /ai-models/upload/folder/{user_id}": WORK_STORE,

@@ -111,7 +111,10 @@ def view(
     try:
         report = BiasReport.model_validate(row.report)
     except ValidationError:
-        return page("foreign_bias_report.html", row=_answer(row), report=as_rows(row.report))
+        facts = [f"target column {row.target_column_name}"] if row.target_column_name else []
+        facts += [row.task_type] if row.task_type else []
+        rows = as_rows(row.report)
+        return page("foreign_report.html", title="Bias report", row=_answer(row), facts=facts, report=rows)
     from mlpipe_dagster.reports.bias_report import render_bias_report
 
     links_there = _links(warehouse, row, partition_key)

@@ -51,6 +51,7 @@ STARTS = {"": "the first stage that a change concerns"} | {
 }
 RESULT_TITLES: Mapping[str, str] = {
     "bias_report": "Bias report",
+    "mitigation": "Mitigation: before and after",
     "model": "Model",
     "model_explanation": "Explanation of the model",
     "data_explanation": "Explanation of the data",

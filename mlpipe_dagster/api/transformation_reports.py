@@ -3,14 +3,20 @@
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.api.access import TheCaller
+from mlpipe_dagster.api.bias_reports import REPORT_POLICY
 from mlpipe_dagster.api.datasets import Message
+from mlpipe_dagster.api.foreign_report import as_rows
 from mlpipe_dagster.api.parameters import JsonObject, TheWarehouse
+from mlpipe_dagster.api.templating import NAVIGATION, html_response, page
+from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.events import Id
-from mlpipe_dagster.warehouse import reports
+from mlpipe_dagster.warehouse import links, reports
+from mlpipe_dagster.warehouse.datasets import partition_key_of
 from mlpipe_dagster.warehouse.schema import TransformationReportRow
 
 router = APIRouter(prefix="/transformation-reports", tags=["transformation reports"])
@@ -61,6 +67,28 @@ def read(user_id: Id, dataset_id: Id, version: Id, warehouse: TheWarehouse) -> S
     """The report of a dataset version."""
     with warehouse.reading() as session:
         return _answer(reports.transformation_report_of(session, user_id, dataset_id, version))
+
+
+@router.get("/{user_id}/{dataset_id}/{version}/view", response_class=HTMLResponse)
+def view(user_id: Id, dataset_id: Id, version: Id, warehouse: TheWarehouse) -> HTMLResponse:
+    """The report as a page: before, with the mitigation, after; another worker's as plain tables."""
+    with warehouse.reading() as session:
+        row = reports.transformation_report_of(session, user_id, dataset_id, version)
+        partition_key = partition_key_of(session, user_id, dataset_id) or dataset_id
+    try:
+        report = TransformationReport.model_validate(row.report)
+    except ValidationError:
+        rows = as_rows(row.report)
+        return page("foreign_report.html", title="Transformation report", row=_answer(row), facts=(), report=rows)
+    from mlpipe_dagster.reports.mitigation import render_mitigation
+
+    settings = warehouse.settings
+    shown = {
+        "Bias report": links.bias_view_link(settings, user_id, dataset_id),
+        "Pipeline": links.pipeline_link(settings, partition_key, user_id),
+        **NAVIGATION,
+    }
+    return html_response(render_mitigation(report, shown), REPORT_POLICY)
 
 
 @router.delete("/{user_id}/{dataset_id}/{version}")

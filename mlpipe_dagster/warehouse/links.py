@@ -16,6 +16,11 @@ def bias_view_link(settings: Settings, user_id: str, dataset_id: str) -> str:
     return f"{settings.api_base}/bias-reports/{_path(user_id, dataset_id)}/view"
 
 
+def mitigation_link(settings: Settings, user_id: str, dataset_id: str, version: str) -> str:
+    """The transformation report of a dataset version as a page."""
+    return f"{settings.api_base}/transformation-reports/{_path(user_id, dataset_id, version)}/view"
+
+
 def xai_view_link(settings: Settings, event: XaiReported) -> str:
     """The explanation that an event announces, as a page."""
     return explanation_link(settings, event.user_id, event.dataset_id, event.model_id, event.report_type, event.level)

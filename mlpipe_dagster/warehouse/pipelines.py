@@ -158,6 +158,8 @@ def result_links(session: Session, settings: Settings, dataset: DatasetVersion) 
     found = {"pipeline": links.pipeline_link(settings, dataset.partition_key, dataset.user_id)}
     if reports.get_bias_report(session, owner):
         found["bias_report"] = links.bias_view_link(settings, owner.user_id, owner.dataset_id)
+    if reports.get_transformation_report(session, owner):
+        found["mitigation"] = links.mitigation_link(settings, owner.user_id, owner.dataset_id, dataset.version)
     model = latest_model_of(session, owner)
     if model:
         found["model"] = links.model_link(settings, model.user_id, model.model_id)

@@ -60,6 +60,7 @@ LET_IN = {
     "GET /bias-reports/{user_id}/{dataset_id}/view": READ,
     "POST /transformation-reports/": WORK_STORE,
     "GET /transformation-reports/{user_id}/{dataset_id}/{version}": READ,
+    "GET /transformation-reports/{user_id}/{dataset_id}/{version}/view": READ,
     "DELETE /transformation-reports/{user_id}/{dataset_id}/{version}": OWN,
     "POST /ai-models/upload/single/{user_id}": WORK_STORE,
     "POST /ai-models/upload/folder/{user_id}": WORK_STORE,

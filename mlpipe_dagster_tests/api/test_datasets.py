@@ -83,6 +83,7 @@ def test_a_file_that_is_only_a_text_field_is_refused(client: TestClient) -> None
         ("time_budget", "-5", "Write 60 or 60s, 10m, 1h."),
         ("task_type", "clustering", "Use one of: binary, binary_classification, classification"),
         ("xai_level", "wizard", "Use one of: beginner, intermediate, expert."),
+        ("mitigation", "magic", "Use one of: auto, none, reweighing, resampling, correlation-remover, proxy-dropping."),
         ("engine", "h2o", "Use one of: auto, portfolio, flaml, autosklearn."),
         ("short_budget", "ignore", "Use one of: refuse, raise."),
         ("mode", "maybe", "Use one of: auto, ask."),
@@ -151,11 +152,12 @@ def test_choices_land_in_the_metadata(client: TestClient) -> None:
         "task_type": "Binary",
         "time_budget": "10m",
         "xai_level": "EXPERT",
+        "mitigation": "Reweighing",
         "sensitive_features": "sex, age",
         "mode": "ask",
     }
     assert upload(client, **said).json()["custom_metadata"] == {
-        "pipeline": said | {"xai_level": "expert", "sensitive_features": ["sex", "age"]}
+        "pipeline": said | {"xai_level": "expert", "mitigation": "reweighing", "sensitive_features": ["sex", "age"]}
     }
 
 

@@ -181,6 +181,20 @@ def test_a_pipeline_runs_again_with_other_choices(client: TestClient, question: 
     assert client.post("/pipelines/nothing/again", json={}).status_code == 404
 
 
+def test_a_pipeline_runs_again_with_mitigation(client: TestClient, question: str) -> None:
+    """As `mlpipe mitigate` asks for it."""
+    said = {"target_column_name": "paid", "mitigation": "auto"}
+    unfit = client.post(
+        "/pipelines/loans/again", json=said | {"target_column_name": "income", "mitigation": "reweighing"}
+    )
+    assert unfit.status_code == 422
+    assert "needs classes to predict, not numbers. Use one of: correlation-remover, proxy-dropping." in unfit.text
+    assert client.post("/pipelines/loans/again", json={"mitigation": "magic"}).status_code == 422
+    started = client.post("/pipelines/loans/again", json=said).json()
+    assert (started["stage"], started["choices"]["mitigation"]) == ("bias", "reweighing")
+    assert any(line.startswith("Mitigation: reweighing (rows are weighted") for line in started["choices"]["reasons"])
+
+
 def test_a_pipeline_is_cancelled_by_a_click(client: TestClient) -> None:
     upload(client)
     address = "/pipelines/loans/cancel?user_id=ann"

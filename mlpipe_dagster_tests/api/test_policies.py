@@ -20,6 +20,7 @@ WHOLE = {
     "engine": "portfolio",
     "short_budget": "raise",
     "xai_level": "expert",
+    "mitigation": "auto",
     "question_timeout": "2h",
     "question_outcome": "default",
     "question_reminder": "1h",

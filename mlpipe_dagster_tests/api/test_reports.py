@@ -132,9 +132,31 @@ def test_a_transformation_report_is_told_with_the_next_bias_report(client: TestC
     assert client.get("/transformation-reports/ann/loans/v1").json()["report"] == {"method": "none"}
     bias(client)
     assert scenes.value_of(scenes.outbox_rows(warehouse, "bias.reported")[-1])["has_transformation_report"] is True
+    shown = client.get("/transformation-reports/ann/loans/v1/view")
+    assert (shown.status_code, "Another program made this report" in shown.text) == (200, True)
     assert list(client.delete("/transformation-reports/ann/loans/v1").json()) == ["message"]
     assert client.get("/transformation-reports/ann/loans/v1").status_code == 404
     assert client.delete("/transformation-reports/ann/loans/v1").status_code == 404
+
+
+def test_our_transformation_report_is_a_page(client: TestClient) -> None:
+    upload(client)
+    gap = {"value": 0.4375, "low": 0.35, "high": 0.5}
+    line = {"column": "sex", "group": SCRIPT, "reference": "man", "about": "yes", "measure": "DPL", "before": gap}
+    report = {
+        "method": "reweighing", "explained": "rows are weighted", "target": "paid", "task": "binary",
+        "sensitive": ["sex"], "transformations": [], "notes": ["The smallest weight is 0.5."],
+        "before_after": [line | {"after": {"value": 0.0}, "model": {"value": -0.12, "low": -0.2, "high": -0.04}}],
+    }  # fmt: skip
+    body = {"user_id": "ann", "dataset_id": "loans", "version": "v1", "report": report}
+    assert client.post("/transformation-reports/", json=body).status_code == 200
+    shown = client.get("/transformation-reports/ann/loans/v1/view")
+    assert "44 of 100 in the table; 0 of 100 in the rows as the model learns from them; 12 of 100" in shown.text
+    assert "The smallest weight is 0.5." in shown.text
+    assert SCRIPT not in shown.text
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    links = client.get("/pipelines/loans").json()["links"]
+    assert links["mitigation"].endswith("/transformation-reports/ann/loans/v1/view")
 
 
 # explanations

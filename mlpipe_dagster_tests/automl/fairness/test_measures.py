@@ -10,6 +10,7 @@ import pytest
 from mlpipe_dagster.automl.fairness.measure import Grouping, measure_fairness
 from mlpipe_dagster.automl.fairness.measures import MEASURES, equalized_odds_difference, measures_for
 from mlpipe_dagster.automl.fairness.overall import consistency
+from mlpipe_dagster.automl.fairness.pages import measures_page
 from mlpipe_dagster.automl.fairness.rates import Side
 from mlpipe_dagster.automl.fairness.report import Disparity, Fairness
 from mlpipe_dagster.automl.metrics import Outcome
@@ -123,6 +124,11 @@ def test_every_measure_has_its_definition_and_lies_in_its_range(found: Fairness)
         assert one.value is None or low <= one.value <= high
         if one.low is not None and one.high is not None and one.value is not None:
             assert low <= one.low <= one.value <= one.high <= high
+
+
+def test_the_page_of_measures_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "model-fairness.md"
+    assert page.read_text(encoding="utf-8") == measures_page(), "run `make docs`"
 
 
 def test_by_hand() -> None:
