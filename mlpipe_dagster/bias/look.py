@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from mlpipe_dagster.bias import leakage
 from mlpipe_dagster.bias.groups import Labels, Table
 from mlpipe_dagster.bias.labels import group_label
-from mlpipe_dagster.bias.proxies import TOGETHER_ROWS, Subject, find_proxies
+from mlpipe_dagster.bias.proxies import TOGETHER_COLUMNS, TOGETHER_ROWS, Subject, find_proxies
 from mlpipe_dagster.bias.sample import Sample
 from mlpipe_dagster.bias.sensitive import SensitiveColumn
 from mlpipe_dagster.bias.signals import Signals
@@ -33,6 +33,8 @@ def look_for_signals(
         for one in sensitive
     ]
     features = find_proxies(sample, subjects)
+    together = any(one.together for one in features)
+    neutral = sum(column.column not in labels for column in sample.columns)
     return Signals(
         rows=sample.rows,
         of=sample.of,
@@ -41,11 +43,11 @@ def look_for_signals(
         conflicts=leakage.find_conflicts(table, profile, target, classes),
         near_empty=leakage.near_empty(profile),
         identifiers=leakage.identifiers(profile),
-        notes=tuple(_notes(sample.rows, sample.of, sample.left_out, any(one.together for one in features))),
+        notes=tuple(_notes(sample.rows, sample.of, sample.left_out, together, neutral)),
     )
 
 
-def _notes(rows: int, of: int, left_out: Sequence[str], together: bool) -> list[str]:
+def _notes(rows: int, of: int, left_out: Sequence[str], together: bool, columns: int) -> list[str]:
     notes = []
     if rows < of:
         notes.append(
@@ -53,6 +55,10 @@ def _notes(rows: int, of: int, left_out: Sequence[str], together: bool) -> list[
         )
     if together and rows > TOGETHER_ROWS:
         notes.append(f"All columns together were tried on {TOGETHER_ROWS:,} of those rows.")
+    if together and columns > TOGETHER_COLUMNS:
+        notes.append(
+            f"Of {columns:,} columns that are not sensitive, the first {TOGETHER_COLUMNS} were taken together."
+        )
     if left_out:
         named = [f"“{column}”" for column in left_out[:_MOST_NAMED]]
         named += [f"{len(left_out) - _MOST_NAMED} more"] if len(left_out) > _MOST_NAMED else []

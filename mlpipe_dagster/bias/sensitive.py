@@ -5,6 +5,7 @@ Reads a `Profile` only, so that the agentic core can use it without loading a ta
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from mlpipe_dagster.bias.sensitive_kinds import SENSITIVE_KINDS, SensitiveKind
 from mlpipe_dagster.bias.words import phrases_in, plain_words
@@ -40,26 +41,56 @@ def find_sensitive(profile: Profile) -> tuple[SensitiveColumn, ...]:
 
 def recognise(column: ColumnProfile) -> SensitiveColumn | None:
     """What kind of sensitive column it is, whether or not its groups can be compared; None for any other column."""
-    phrases = phrases_in(plain_words(column.name))
-    kinds = [kind for kind in SENSITIVE_KINDS if not phrases & kind.unless and _in_range(column, kind)]
+    seen = _Seen(column)
+    kinds = [kind for kind in SENSITIVE_KINDS if not seen.phrases & kind.unless and _in_range(column, kind)]
     for kind in kinds:
-        if _name_says(phrases, kind, column):
+        if _name_says(seen, kind):
             return SensitiveColumn(column.name, kind.kind, f"its name points to {kind.kind}")
-    for kind in kinds:
-        if _values_say(column, kind) or _are_whole(column, kind):
+    for kind in kinds if seen.has_words else ():
+        if _values_say(seen, kind) or frozenset(seen.counts) in kind.whole_values:
             shown = ", ".join(f"“{entry.value}”" for entry in column.top_values[:3])
             why = f"its values point to {kind.kind}: {shown}"
-            return SensitiveColumn(column.name, kind.kind, why, guessed=not _values_say(column, kind))
+            return SensitiveColumn(column.name, kind.kind, why, guessed=not _values_say(seen, kind))
     return None
 
 
-def _name_says(phrases: frozenset[str], kind: SensitiveKind, column: ColumnProfile) -> bool:
-    if phrases & kind.names or any(stem in phrase for stem in kind.stems for phrase in phrases):
+class _Seen:
+    """A column as it is held against every kind: its name as phrases, its values in plain words."""
+
+    def __init__(self, column: ColumnProfile) -> None:
+        words = plain_words(column.name)
+        self.column = column
+        self.phrases = phrases_in(words)
+        self.name = " ".join(words)
+        self.has_words = column.kind not in ("number", "datetime")
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Its most frequent values as they are written."""
+        return [entry.value for entry in self.column.top_values]
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Rows of each of them, in plain words."""
+        found: dict[str, int] = {}
+        for entry in self.column.top_values:
+            plain = " ".join(plain_words(entry.value))
+            found[plain] = found.get(plain, 0) + entry.count
+        return found
+
+    def covered_by(self, known: frozenset[str]) -> bool:
+        """Whether two known values at least cover most of the rows that are listed."""
+        rows = [self.counts[value] for value in self.counts.keys() & known]
+        return len(rows) >= _BINARY and sum(rows) >= _MOST * sum(self.counts.values())
+
+
+def _name_says(seen: _Seen, kind: SensitiveKind) -> bool:
+    if seen.phrases & kind.names or any(stem in seen.name for stem in kind.stems):
         return True
-    if phrases & kind.binary_names and column.distinct <= _BINARY:
+    if seen.phrases & kind.binary_names and seen.column.distinct <= _BINARY:
         return True
-    return bool(phrases & kind.uncertain_names) and (
-        _cover(column, kind.named_values) or (kind.named_shape is not None and kind.named_shape(_texts(column)))
+    return bool(seen.phrases & kind.uncertain_names) and (
+        seen.covered_by(kind.named_values) or (kind.named_shape is not None and kind.named_shape(seen.texts))
     )
 
 
@@ -70,28 +101,8 @@ def _in_range(column: ColumnProfile, kind: SensitiveKind) -> bool:
     return years or (kind.numeric_range[0] <= column.minimum and column.maximum <= kind.numeric_range[1])
 
 
-def _values_say(column: ColumnProfile, kind: SensitiveKind) -> bool:
+def _values_say(seen: _Seen, kind: SensitiveKind) -> bool:
     """Known values cover the column, and one of them is unmistakable; or their shape tells."""
-    if kind.shape is not None and kind.shape(_texts(column)):
+    if seen.counts.keys() & kind.values - kind.ambiguous_values and seen.covered_by(kind.values):
         return True
-    seen = {_plain(text) for text in _texts(column)}
-    return bool((seen & kind.values) - kind.ambiguous_values) and _cover(column, kind.values)
-
-
-def _are_whole(column: ColumnProfile, kind: SensitiveKind) -> bool:
-    return frozenset(_plain(text) for text in _texts(column)) in kind.whole_values
-
-
-def _cover(column: ColumnProfile, known: frozenset[str]) -> bool:
-    """Whether two known values at least cover most of the rows that are listed."""
-    listed = [(_plain(entry.value), entry.count) for entry in column.top_values]
-    found = [(value, count) for value, count in listed if value in known]
-    return len(found) >= _BINARY and sum(count for _, count in found) >= _MOST * sum(count for _, count in listed)
-
-
-def _texts(column: ColumnProfile) -> list[str]:
-    return [entry.value for entry in column.top_values]
-
-
-def _plain(value: str) -> str:
-    return " ".join(plain_words(value))
+    return kind.shape is not None and kind.shape(seen.texts)
