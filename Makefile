@@ -11,6 +11,7 @@
 #   make bench-automl   our engines beside plain models on the tables of ../shared/data (ARGS="--seconds 10 --seeds 3"; resumes)
 #   make bench-bias     the bias report beside fairlearn and AIF360, and as rows and columns grow (half an hour)
 #   make bench-ingest   upload and download of 2 GB beside DuckDB's bare COPY, and the memory they take
+#   make bench-xai      whole explanations beside plain shap (ARGS=--short; ARGS="--venv PATH" adds other libraries)
 #   make docs           docs/configuration.md, docs/asyncapi.json and the pages about bias from what they describe
 #   make autosklearn    auto-sklearn, in an interpreter of its own (needs Python 3.9 or 3.10)
 #   make lock           choose versions anew (needs uv)
@@ -82,7 +83,7 @@ define compile
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib mlpipe_dagster >/dev/null 2>&1 || true
 endef
 
-.PHONY: bench-latency bench-growth bench-ingest bench-automl bench-bias
+.PHONY: bench-latency bench-growth bench-ingest bench-automl bench-bias bench-xai
 bench-automl: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.automl.run $(ARGS)
 
@@ -94,6 +95,9 @@ bench-ingest: .venv/.development
 
 bench-bias: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.bias $(ARGS)
+
+bench-xai: .venv/.development
+	PYTHONPATH=. $(BIN)/python -m mlpipe_dagster_tests.benchmarks.explanations $(ARGS)
 
 bench-growth: .venv/.development
 	$(BIN)/python -m mlpipe_dagster_tests.benchmarks.growth $(ARGS)

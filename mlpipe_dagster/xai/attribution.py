@@ -28,6 +28,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRe
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.xai.explanation import Note, Scale, ShapMethod
 from mlpipe_dagster.xai.pool import Ask, Features, Places, Pool, features_of
 from mlpipe_dagster.xai.values import Floats
@@ -111,6 +112,11 @@ def attribute(
         `origins` does not describe the features that the pipeline yields.
     """
     final = estimator[-1]
+    if len(estimator.steps) > 1 and not Pool.of(estimator, rows, origins).separable:
+        sampled = explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
+        return replace(sampled, notes=(Note(key="columns_tied"), *sampled.notes))
+    if isinstance(final, Calibrated):
+        return _explain_calibrated(estimator, rows, background, origins, seed, seconds)
     if _is_tree(final):
         made = _explain_trees(estimator, rows, origins, seconds)
     elif isinstance(final, _MARGIN_LINEAR + _VALUE_LINEAR):
@@ -124,6 +130,29 @@ def attribute(
         reason = Note(key="did_not_add_up", values={"error": made.additivity_error})
     sampled = explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
     return replace(sampled, notes=(reason, *sampled.notes))
+
+
+def _explain_calibrated(
+    estimator: Pipeline, rows: pd.DataFrame, background: pd.DataFrame, origins: Sequence[str], seed: int, seconds: float
+) -> Attribution:
+    """Of scaled probabilities: Platt scaling and a temperature are linear in the log-odds, so exact values stay exact.
+
+    Where the values of what is scaled are not on that scale, sampled permutations of the scaled probability.
+    """
+    final = estimator[-1]
+    inner = Pipeline([*estimator.steps[:-1], ("scaled", final.estimator)])
+    made = attribute(inner, rows, background, origins, seed=seed, seconds=seconds)
+    if made.scale != "log-odds":
+        return explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
+    slope, ask = float(final.slope), made.ask
+    shift = float(final.offsets[1] - final.offsets[0]) if made.values.shape[2] == 1 else 0.0
+    return replace(
+        made,
+        values=made.values * slope,
+        base=made.base * slope + shift,
+        output=made.output * slope + shift,
+        ask=lambda features: ask(features) * slope + shift,
+    )
 
 
 def chance_or_value(estimator: Pipeline) -> tuple[Ask, Scale]:

@@ -1,11 +1,12 @@
 """Rows put together from the values of other rows, and what the model answers on them: the base of every what-if.
 
 The encoders of a pipeline read each row of the pool once; a mixed row is then taken from what they gave out, column
-by column. Which rows to mix is decided by the modules that ask.
+by column. Where a feature depends on more than its own column (it is tried), raw rows are mixed and encoded each time.
+Which rows to mix is decided by the modules that ask.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ Features: TypeAlias = "Floats | pd.DataFrame"
 """What the last step of a pipeline sees: numbers, or raw columns where nothing comes before it."""
 Ask: TypeAlias = Callable[[Features], Floats]
 """Features -> rows x outputs (or rows)."""
+TRIED_ROWS = 32
 MOST_CELLS = 4_000_000
 """Of features in one question to the model."""
 
@@ -57,6 +59,9 @@ class Pool:
     """The raw columns that reach the model, in table order."""
     origins: tuple[str, ...]
     """The raw column of each feature."""
+    estimator: Pipeline
+    separable: bool = True
+    """Whether each feature depends on its own raw column alone."""
 
     @staticmethod
     def of(estimator: Pipeline, frame: pd.DataFrame, origins: Sequence[str]) -> "Pool":
@@ -68,7 +73,23 @@ class Pool:
                 f"The model needs the column(s) {', '.join(sorted(absent))}, which the table does not have."
             )
         columns = tuple(str(name) for name in frame.columns if name in used)
-        return Pool(frame, features_of(estimator, frame, origins), columns, tuple(origins))
+        pool = Pool(frame, features_of(estimator, frame, origins), columns, tuple(origins), estimator)
+        return replace(pool, separable=pool.is_separable())
+
+    def is_separable(self) -> bool:
+        """Whether encoding a few mixed rows gives what was taken from the encoded rows, column by column."""
+        generator = np.random.default_rng(0)
+        places = generator.integers(len(self.frame), size=(TRIED_ROWS, len(self.columns))).astype(np.intp)
+        taken, made = self.mixed(places), self._encoded(places)
+        return isinstance(taken, pd.DataFrame) or np.allclose(
+            taken, np.asarray(made, dtype=np.float64), rtol=1e-6, atol=1e-9, equal_nan=True
+        )
+
+    def _encoded(self, places: Places) -> Features:
+        """Features of mixed raw rows."""
+        raw = {name: self.frame[name].take(places[:, at]).to_numpy() for at, name in enumerate(self.columns)}
+        kinds = {name: self.frame[name].dtype for name in self.columns}
+        return features_of(self.estimator, pd.DataFrame(raw).astype(kinds), self.origins)
 
     @cached_property
     def _owners(self) -> Places:
@@ -86,6 +107,8 @@ class Pool:
 
     def mixed(self, places: Places) -> Features:
         """Features of rows that take the value of column j from the pool's row `places[:, j]`."""
+        if not self.separable:
+            return self._encoded(places)
         if isinstance(self.features, pd.DataFrame):
             taken = {
                 name: self.features[name].take(places[:, at]).reset_index(drop=True)

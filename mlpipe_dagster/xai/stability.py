@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.automl.preparation import as_number
 from mlpipe_dagster.xai.attribution import Attribution, attribute
 from mlpipe_dagster.xai.explanation import Agreement, Compactness, Stability
@@ -40,6 +41,7 @@ def _leaders(means: "np.ndarray[tuple[int], np.dtype[np.float64]]", top: int) ->
 def _refitted(subject: Subject, attribution: Attribution) -> tuple[Agreement | None, int]:
     """The ranking of the same algorithm fitted on as many resampled rows with another seed, and how many these are."""
     model, final = subject.model, subject.estimator[-1]
+    final = final.estimator if isinstance(final, Calibrated) else final  # the scaling moves no ranking
     rows = min(REFIT_ROWS, len(subject.learned))
     if not model.held_out or not hasattr(final, "get_params") or rows < FEWEST_ROWS:
         return None, 0

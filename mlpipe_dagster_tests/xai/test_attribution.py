@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
+from scipy.special import softmax
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -22,6 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 
+from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai import attribution
@@ -174,6 +176,35 @@ def test_slow_models_are_explained_on_fewer_rows(monkeypatch: pytest.MonkeyPatch
     table = planted(200)[[*FEATURES, "value"]]
     model = trained(table, "value", TaskKind.REGRESSION, GradientBoostingRegressor(n_estimators=2))
     assert len(attribute(model.estimator, table, table, model.feature_origins).rows) == 30
+
+
+@pytest.mark.parametrize(("task", "offsets"), [(TaskKind.BINARY, [0.0, -0.7]), (TaskKind.MULTICLASS, [0.0, 0.0, 0.0])])
+def test_scaled_probabilities_of_trees_are_explained_exactly(task: TaskKind, offsets: list[float]) -> None:
+    table = planted(240)[[*FEATURES, TARGETS[task]]]
+    model = trained(table, TARGETS[task], task, LGBMClassifier(n_estimators=30, verbose=-1, n_jobs=1))
+    *before, (name, fitted) = model.estimator.steps
+    scaled = Pipeline([*before, (name, Calibrated(fitted, 0.6, offsets))])
+    made = attribute(scaled, table[:20], table[20:], model.feature_origins)
+    assert (made.method, made.additivity_holds) == ("trees", True)
+    scores = made.base + made.values.sum(axis=1)
+    expected = scaled.predict_proba(table[:20])
+    if task is TaskKind.BINARY:
+        assert 1 / (1 + np.exp(-scores[:, 0])) == pytest.approx(expected[:, 1], abs=1e-6)
+    else:
+        assert softmax(scores, axis=1) == pytest.approx(expected, abs=1e-6)
+
+
+def test_features_that_depend_on_two_columns_are_explained_by_mixing_raw_rows() -> None:
+    """y = (a - s) + 2 s, where the encoder takes s out of a: the true effect of both columns is 1."""
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"a": draw.normal(size=200), "s": draw.normal(size=200)})
+    encode = FunctionTransformer(lambda rows: np.column_stack([rows["a"] - rows["s"], rows["s"]]))
+    model = Ridge(alpha=1e-9).fit(encode.transform(table), table["a"] + table["s"])
+    pipeline = Pipeline([("encode", encode), ("model", model)])
+    made = attribute(pipeline, table[:5], table[50:74], ("a", "s"))
+    assert (made.method, made.notes[0].key) == ("permutations", "columns_tied")
+    expected = table[["a", "s"]].to_numpy()[:5] - table[["a", "s"]].to_numpy()[50:74].mean(axis=0)
+    assert made.values[:, :, 0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_binary_model_answers_with_the_probability_of_its_second_class() -> None:
