@@ -13,11 +13,11 @@ from mlpipe_dagster.bias.mitigation.report import Effect, TransformationReport, 
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.reports.bias_view import Head, Rows
 from mlpipe_dagster.reports.charts import Bar, bar_chart
+from mlpipe_dagster.reports.mitigation import CHANGE_HEAD, cell, change_row, near
 from mlpipe_dagster.reports.wording import number_text
 
 RATES = "DPL"
 NOT_READ = "not read any more"
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def mitigation_part(report: BiasReport, mitigated: TransformationReport) -> Miti
         mitigated,
         tuple(_changes(report, mitigated)),
         _effect_table(report, mitigated),
-        _transformation_table(mitigated),
+        (list(CHANGE_HEAD), [list(change_row(one)) for one in mitigated.transformations]),
     )
 
 
@@ -93,12 +93,9 @@ def _chart(stages: Sequence[tuple[str, Value]], effect: Effect, title: str) -> M
 
 def _written(value: Value, effect: Effect) -> str:
     """A difference of rates in points of a hundred, anything else as it is."""
-    return f"{_number(100 * value.value)} points" if effect.measure == RATES else _number(value.value)
-
-
-def _number(value: float) -> str:
-    """A difference that rounding alone has left over is none."""
-    return number_text(value if abs(value) >= _ROUNDING else 0.0)
+    return (
+        f"{number_text(near(100 * value.value))} points" if effect.measure == RATES else number_text(near(value.value))
+    )
 
 
 def _about(report: BiasReport, effect: Effect) -> str:
@@ -123,34 +120,10 @@ def _effect_table(report: BiasReport, mitigated: TransformationReport) -> tuple[
             effect.column,
             _about(report, effect),
             effect.measure,
-            _exact(effect.before),
-            _exact(effect.after) if effect.after else NOT_READ,
-            _exact(effect.model) if effect.model else "",
+            cell(effect.before),
+            cell(effect.after) if effect.after else NOT_READ,
+            cell(effect.model) if effect.model else "",
         ]
         for effect in mitigated.before_after
     ]
     return head, rows
-
-
-def _exact(value: Value) -> str:
-    if value.low is None or value.high is None:
-        return _number(value.value)
-    return f"{_number(value.value)} ({number_text(value.low)} to {number_text(value.high)})"
-
-
-def _transformation_table(mitigated: TransformationReport) -> tuple[Head, Rows]:
-    head: Head = [("Column", False), ("What was done", False), ("From", False), ("To", False)]
-    rows = [
-        [one.column, one.transformation, _plain(one.original_value), _plain(one.modified_value)]
-        for one in mitigated.transformations
-    ]
-    return head, rows
-
-
-def _plain(value: object) -> str:
-    """A JSON value in a cell."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {_plain(part)}" for name, part in value.items())
-    if isinstance(value, float):
-        return number_text(value)
-    return "" if value is None else str(value)

@@ -18,6 +18,7 @@ BEFORE, AFTER, MODEL = "In the table", "As the model learns from it", "In its pr
 NOTHING = 1e-9
 """What is smaller is a matter of rounding."""
 HEAD = (("Groups", False), ("About", False), (BEFORE, True), (AFTER, True), (MODEL, True))
+CHANGE_HEAD = (("Column", False), ("What was done", False), ("Before", False), ("After", False))
 TRACE_HEAD = (("Sensitive column", False), ("Told by", False), ("Measure", False), (BEFORE, True), (AFTER, True))
 
 
@@ -36,8 +37,8 @@ def render_mitigation(report: TransformationReport, links: Mapping[str, str] | N
         rows=[_row(line) for line in compared[:MOST_ROWS]],
         trace_head=TRACE_HEAD,
         traced_rows=[_traced(line) for line in traced[:MOST_ROWS]],
-        change_head=(("Column", False), ("What was done", False), ("Before", False), ("After", False)),
-        change_rows=[_change(change) for change in report.transformations[:MOST_ROWS]],
+        change_head=CHANGE_HEAD,
+        change_rows=[change_row(change) for change in report.transformations[:MOST_ROWS]],
         cut=max(len(compared), len(traced), len(report.transformations)) > MOST_ROWS,
     )
 
@@ -68,9 +69,7 @@ def _title(line: Effect) -> str:
 
 def _chart(line: Effect) -> Markup:
     steps = ((BEFORE, line.before), (AFTER, line.after), (MODEL, line.model))
-    bars = [
-        Bar(name, _near(value.value), value.low, value.high, quiet=name == BEFORE) for name, value in steps if value
-    ]
+    bars = [Bar(name, near(value.value), value.low, value.high, quiet=name == BEFORE) for name, value in steps if value]
     return bar_chart(bars, title=_title(line))
 
 
@@ -78,28 +77,31 @@ def _row(line: Effect) -> tuple[str, ...]:
     return (
         f"{line.column}: {line.reference} \N{MINUS SIGN} {line.group}",
         line.about or "mean",
-        _cell(line.before),
-        _cell(line.after) if line.after else "",
-        _cell(line.model) if line.model else "",
+        cell(line.before),
+        cell(line.after) if line.after else "",
+        cell(line.model) if line.model else "",
     )
 
 
 def _traced(line: Effect) -> tuple[str, ...]:
-    after = _cell(line.after) if line.after else "not read"
-    return line.column, line.about or "", line.measure, _cell(line.before), after
+    after = cell(line.after) if line.after else "not read"
+    return line.column, line.about or "", line.measure, cell(line.before), after
 
 
-def _near(value: float) -> float:
+def near(value: float) -> float:
+    """A value, or 0 where rounding alone has left it over."""
     return 0.0 if abs(value) < NOTHING else value
 
 
-def _cell(value: Value) -> str:
+def cell(value: Value) -> str:
+    """A value with its interval, as it stands in a table."""
     if value.low is None or value.high is None:
-        return number_text(_near(value.value))
-    return f"{number_text(_near(value.value))} ({number_text(value.low)} to {number_text(value.high)})"
+        return number_text(near(value.value))
+    return f"{number_text(near(value.value))} ({number_text(value.low)} to {number_text(value.high)})"
 
 
-def _change(change: Transformation) -> tuple[str, ...]:
+def change_row(change: Transformation) -> tuple[str, ...]:
+    """A row under `CHANGE_HEAD`."""
     return change.column, change.transformation, _said(change.original_value), _said(change.modified_value)
 
 
