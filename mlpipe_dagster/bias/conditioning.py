@@ -1,7 +1,7 @@
 """The column within whose values groups are compared once more: named by a person, or proposed with a reason.
 
-A column is proposed that goes with the outcome and with a sensitive column, for then it may account for a difference
-between groups. It is looked for in a sample of the rows.
+A column is proposed that goes with the outcome and with a sensitive column, and is not about a protected trait itself,
+for then it may account for a difference between groups. It is looked for in a sample of the rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,8 +47,10 @@ def settle_conditioning(
     """
     taken = {target, *sample.groups}
     if wanted is None:
-        candidates = [cells for cells in sample.columns if _suits(profile, cells, taken)]
-        found = max(_strengths(sample, candidates), key=lambda one: one.score, default=None)
+        columns = {column.name: column for column in profile.columns if _suits(column, profile.row_count, taken)}
+        candidates = [cells for cells in sample.columns if cells.column in columns]
+        strongest = sorted(_strengths(sample, candidates), key=lambda one: -one.score)
+        found = next((one for one in strongest if recognise(columns[one.column]) is None), None)
         return _strata(table, found.column, found.why, proposed=True) if found else None
     if wanted not in table.types:
         hint = did_you_mean(wanted, list(table.types)) or " Name one of the table's columns."
@@ -63,20 +65,10 @@ def _strata(table: Table, column: str, why: str, *, proposed: bool) -> Strata:
     return Strata(labels, Conditioning(column=column, proposed=proposed, why=why, values=labels.names))
 
 
-def _suits(profile: Profile, cells: Cells, taken: set[str]) -> bool:
-    """A column of few categories, or of numbers, with few gaps, neither taken nor itself about a protected trait."""
-    column = profile.column(cells.column)
-    return (
-        column is not None
-        and column.name not in taken
-        and _has_strata(column)
-        and column.missing <= MOST_MISSING * profile.row_count
-        and recognise(column) is None
-    )
-
-
-def _has_strata(column: ColumnProfile) -> bool:
-    return column.kind == "number" or (column.kind in ("category", "boolean") and column.distinct <= groups.LARGEST)
+def _suits(column: ColumnProfile, row_count: int, taken: set[str]) -> bool:
+    """A column of few categories, or of numbers, with few gaps, that is not taken."""
+    few = column.kind in ("category", "boolean") and column.distinct <= groups.LARGEST
+    return column.name not in taken and (few or column.kind == "number") and column.missing <= MOST_MISSING * row_count
 
 
 @dataclass(frozen=True)
