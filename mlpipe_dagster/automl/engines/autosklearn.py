@@ -24,7 +24,10 @@ from mlpipe_dagster.errors import EngineError
 
 ENGINE = KNOWN["autosklearn"]
 HANDOVER_SECONDS = 2.0
-"""For its predict server to start and to answer for the validation rows."""
+HANDOVER_SHARE = 0.07
+"""Kept for its model to be written, for the predict server to read it, and for its answers on the validation rows: an
+ensemble grows with the time it has.
+"""
 LEAST_SECONDS = 12.0
 LAST_WORDS = 300
 
@@ -48,7 +51,8 @@ def search(search: Search, reserve: Reserve) -> str:
     if data.weights is not None:
         raise EngineError(f"{ENGINE.title} cannot weigh rows. Choose the mitigation resampling, or another engine.")
     begun = time.monotonic()
-    ends_at = begun + search.clock.left() - reserve(search.best()) - HANDOVER_SECONDS
+    left = search.clock.left() - reserve(search.best())
+    ends_at = begun + (1 - HANDOVER_SHARE) * left - HANDOVER_SECONDS
     if ends_at - begun < LEAST_SECONDS:
         raise EngineError(
             f"{max(0.0, ends_at - begun):.0f} s of the budget are left for {ENGINE.title}, which needs at least "
