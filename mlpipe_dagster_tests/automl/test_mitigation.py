@@ -100,7 +100,7 @@ def test_without_the_trace_of_sex(tmp_path: Path) -> None:
     spec = TrainingSpec(
         target="hired", task=TaskKind.BINARY, sensitive=("sex",), mitigation=Mitigation.CORRELATION_REMOVER
     )
-    model = train(table, spec, 4)
+    model = train(table, spec, 2)
     assert model.schema.names == ["skill", "height"]
     training = table.drop(index=list(model.test_rows))
     read = model.estimator[0].transform(training)

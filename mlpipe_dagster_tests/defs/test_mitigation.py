@@ -54,7 +54,7 @@ def fairness(flow: Flow, dataset_id: str) -> tuple[dict[str, Any], str | None]:
 
 
 def test_a_model_with_reweighing_selects_more_alike(flow: Flow, hiring: Path) -> None:
-    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "time_budget": "4s"}
+    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "time_budget": "3s"}
     flow.upload(hiring, "plain", **wishes)
     tick(flow, *TO_THE_MODEL)
     assert told("bias-events")["has_transformation_report"] is False
