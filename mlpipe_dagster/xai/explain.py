@@ -264,7 +264,7 @@ def explain_data(
         relations_rows=min(rows, ROWS) if related else 0,
         drift=differing,
         drift_rows=compared if differing else None,
-        suspicions=(*summary.leaking(related), *summary.suspicions(profile, target)),
+        suspicions=(*summary.leaking(related, bias), *summary.suspicions(profile, target)),
         bias_measured=bias is not None,
         bias_verdict=bias.verdict if bias else "",
         bias_findings=summary.bias_findings(bias) if bias else (),

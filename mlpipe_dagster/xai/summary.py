@@ -22,6 +22,7 @@ MOST_CLASSES = 12
 MANY_MISSING = 0.4
 ALMOST_CONSTANT = 0.98
 FEW_OF_CLASS = 0.1
+GROUP_FINDINGS = ("difference", "proxy")
 _KIND_REASONS = {"empty": "no_values", "constant": "one_value", "identifier": "running_number"}
 
 
@@ -64,8 +65,15 @@ def suspicions(profile: Profile, target: str | None) -> list[Suspicion]:
     return found
 
 
-def leaking(relations: Sequence[Relation]) -> list[Suspicion]:
-    """Columns that alone say nearly everything about the target."""
+def leaking(relations: Sequence[Relation], bias: BiasReport | None) -> list[Suspicion]:
+    """Columns that may give the target away: those the bias report names, where it looked for them, in its words;
+    else those that alone say nearly everything.
+    """
+    if bias is not None and bias.signals is not None:
+        return [
+            Suspicion(column=leak.column, reason=Note(key="said", values={"text": leak.why}))
+            for leak in bias.signals.leaks
+        ]
     return [
         Suspicion(column=relation.column, reason=Note(key="leaks", values={"share": relation.share}))
         for relation in relations
@@ -90,7 +98,7 @@ def _reason(column: ColumnProfile, rows: int) -> Note | None:
 
 
 def bias_findings(bias: BiasReport) -> tuple[BiasFinding, ...]:
-    """The findings of the bias report, most serious first."""
+    """The findings of the bias report about groups of people, most serious first."""
     return tuple(
         BiasFinding(
             severity=finding.severity,
@@ -100,6 +108,7 @@ def bias_findings(bias: BiasReport) -> tuple[BiasFinding, ...]:
             column=finding.column,
         )
         for finding in bias.findings
+        if finding.kind in GROUP_FINDINGS
     )
 
 

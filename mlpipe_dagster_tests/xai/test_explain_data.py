@@ -1,6 +1,7 @@
 """Explanations of tables: gaps, targets and suspicious columns, counted by hand; nothing of personal values."""
 
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Finding, Group, Quality
+from mlpipe_dagster.bias.signals import Leak, Signals
 from mlpipe_dagster.tables.profile import ColumnProfile, HistogramBin, Profile, ValueCount
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explain import explain_data
@@ -110,3 +111,16 @@ def test_suspicious_columns() -> None:
     assert reasons["mail"].values == {"how": "email"}
     assert reasons["age"].values == {"missing": 50, "rows": 100}
     assert reasons["plan"].values == {"value": "a", "count": 99, "known": 100}
+
+
+def test_leaks_that_the_bias_report_names_are_told_in_its_words_under_columns_to_look_at() -> None:
+    leak = Leak(
+        column="plan", kind="gives away", severity="warning", power=0.97, low=0.9, high=1.0, why="By itself it tells."
+    )
+    signals = Signals(rows=100, of=100, features=(), leaks=(leak,))
+    finding = Finding(severity="warning", headline="A leak.", detail="It tells.", kind="leak")
+    report = bias().model_copy(update={"signals": signals, "findings": (*bias().findings, finding)})
+    explanation = explain_data(profile(), target="answer", task=TaskKind.BINARY, bias=report)
+    assert explanation.suspicions[0].column == "plan"
+    assert explanation.suspicions[0].reason.values == {"text": "By itself it tells."}
+    assert [found.headline for found in explanation.bias_findings] == ["Unequal."]
