@@ -19,6 +19,7 @@ from mlpipe_dagster.bias.report import TOO_FEW_BELOW
 from mlpipe_dagster.bias.sample import Cells, Sample
 from mlpipe_dagster.bias.signals import FeatureProxies, Guess, Proxy, Strength
 from mlpipe_dagster.reports.wording import number_text
+from mlpipe_dagster.tables.personal import masked
 
 MOST_SHOWN = 10
 STRONG, MODERATE = 0.5, 0.2
@@ -149,7 +150,8 @@ def _why_text(rows: _Rows, column: Cells, table: IntArray) -> str:
         return "No value of it stands in 30 rows or more."
     value, group = np.unravel_index(int(shift.argmax()), shift.shape)
     mine, usual = of_hundred(float(within[value, group])), of_hundred(float(everywhere[group]))
-    return f"Where it is “{column.names[value]}”, {mine} are {quoted(rows.names[group])}; of all rows, {usual} are."
+    shown = masked(column.names[value])
+    return f"Where it is “{shown}”, {mine} are {quoted(rows.names[group])}; of all rows, {usual} are."
 
 
 def of_hundred(rate: float) -> str:
