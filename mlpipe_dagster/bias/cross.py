@@ -22,6 +22,8 @@ MOST_CROSSED = 4
 MOST_TOGETHER = 3
 LARGEST_CROSSED = 24
 """Groups of an intersection that are kept apart."""
+MOST_CROSSED_CLASSES = 5
+"""Of so many classes rates are compared in intersections, the most frequent ones."""
 MOST_CROSSED_CELLS = 250
 """A number's distribution is compared at so many quantiles between the groups of intersections."""
 

@@ -12,7 +12,7 @@ from mlpipe_dagster.bias import findings, finer_findings, groups
 from mlpipe_dagster.bias.compare import GroupName, Subject, compare, corrected
 from mlpipe_dagster.bias.conditioning import Strata, settle_conditioning
 from mlpipe_dagster.bias.counts import Cube, Question, Set, count_gaps, count_rows
-from mlpipe_dagster.bias.cross import coarser, cross_note, crossed_subject, crossings
+from mlpipe_dagster.bias.cross import MOST_CROSSED_CLASSES, coarser, cross_note, crossed_subject, crossings
 from mlpipe_dagster.bias.gaps import most_unequal_gaps
 from mlpipe_dagster.bias.groups import Labels, Table
 from mlpipe_dagster.bias.intervals import IntArray
@@ -178,7 +178,7 @@ def _compare_crossed(target: Target, counted: _Counted, features: Sequence[Featu
         tally, cells = coarser(tally, cells)
     names = [counted.labels[part].names for part in parts]
     subject = crossed_subject([features[part] for part in parts], names, tally, counted.row_count)
-    return compare(replace(target, cells=cells), subject)
+    return compare(replace(target, cells=cells, most_shown=MOST_CROSSED_CLASSES), subject)
 
 
 def _gaps(counted: _Counted) -> list[Gaps | None]:

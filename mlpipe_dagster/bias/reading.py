@@ -28,6 +28,8 @@ class Target:
     missing: int = 0
     positive: str | None = None
     positive_reason: str = ""
+    most_shown: int | None = None
+    """Of so many classes rates are shown, the most frequent ones; of all where it is None."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,7 +39,8 @@ class Target:
     @property
     def shown(self) -> tuple[int, ...]:
         """Positions of the classes whose rates are shown: the positive one, or all of them."""
-        return tuple(index for index, name in enumerate(self.names) if self.positive in (None, name))
+        found = (index for index, name in enumerate(self.names) if self.positive in (None, name))
+        return tuple(found)[: self.most_shown]
 
 
 def read_target(table: Table, column: str, task: TaskKind) -> Target:

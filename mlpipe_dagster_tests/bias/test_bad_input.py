@@ -94,13 +94,16 @@ def test_dates_become_years_or_bands_of_them(tmp_path: Path) -> None:
 
 
 def test_fifty_classes(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"sex": ["m", "f"] * 1000, "y": [f"class {n // 2 % 50:02}" for n in range(2000)]})
-    report = report_of(frame, tmp_path, "sex", task=TaskKind.MULTICLASS)
+    frame = pd.DataFrame(
+        {"sex": ["m", "f"] * 1000, "race": list("aabbc") * 400, "y": [f"class {n // 2 % 50:02}" for n in range(2000)]}
+    )
+    report = report_of(frame, tmp_path, "sex", "race", task=TaskKind.MULTICLASS)
     assert len(report.overall) == 21
     assert (report.overall[-1].label, report.overall[-1].count) == ("all others", 1200)  # 30 classes of 40 rows
     assert any("20 most frequent values are kept apart" in note for note in report.notes)
     rates = report.feature("sex").group("f").outcomes
     assert sum(one.value for one in rates) == pytest.approx(1.0)
+    assert {len(group.outcomes) for group in report.intersections[0].groups} == {5}
 
 
 @pytest.mark.parametrize(
