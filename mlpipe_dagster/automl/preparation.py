@@ -113,6 +113,8 @@ class TypedColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sc
     `removal` (a TraceRemoval as plain values) the linear trace of sensitive columns is taken out of the numbers.
     """
 
+    removal: dict[str, Any] | None = None  # models stored before it existed have none of their own
+
     def __init__(self, names: list[str], kinds: list[str], removal: dict[str, Any] | None = None) -> None:
         self.names = names
         self.kinds = kinds

@@ -65,7 +65,9 @@ class Zygote:
     stop_asked: bool = False
     orphan_since: float | None = None
     warm_up: Callable[[], None] | None = None
-    """What is done once, in the first second without work: imports that only some runs need."""
+    """What is done once, in the first second without work after a training: imports that only trainings need, and that
+    cost memory."""
+    has_trained: bool = False
 
     def serve(self) -> None:
         """Listen, fork, reap, until drained or orphaned with nothing left to do."""
@@ -98,7 +100,8 @@ class Zygote:
                 self._reap()
                 self._kill_late()
                 self._start_next()
-                if self.warm_up and not (happened or self.children or self.waiting or self.draining):
+                idle = not (happened or self.children or self.waiting or self.draining)
+                if self.warm_up and self.has_trained and idle:
                     self.warm_up()
                     self.warm_up = None
         self.path.unlink(missing_ok=True)
@@ -216,6 +219,7 @@ class Zygote:
             if run.training and self._trainings() >= self.most_trainings:
                 continue
             self.waiting.remove(run)
+            self.has_trained |= run.training
             pid = os.fork()
             if pid == 0:
                 self._become_child(run, _execute)
