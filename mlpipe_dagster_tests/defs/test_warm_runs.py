@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     for path in wire.all_sockets(str(tmp_path)):
         pids = [wire.ask(path, op="health", run_id=run.run_id).get("pid") for run in made.get_runs()]
         for pid in filter(None, pids):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, signal.SIGKILL)
         wire.ask(path, op="drain")
 
 
