@@ -49,7 +49,7 @@ class Subject:
 
     def upload(self, dataset_id: str) -> None:
         """A small table, through the API."""
-        self.platform.outside.upload(self.table, dataset_id, USER, time_budget="1s")
+        self.platform.outside.upload(self.table, dataset_id, USER, time_budget="5s")
 
     def send_bias_trigger(self, dataset_id: str) -> str:
         """As a foreign core would."""
