@@ -200,12 +200,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
             f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
-            *((f"Positive outcome: {wishes.positive_class} (as you asked).",) if wishes.positive_class else ()),
-            *(
-                (f"Compared within: {wishes.conditioning_column} (as you asked).",)
-                if wishes.conditioning_column
-                else ()
-            ),
+            *_comparison_named(wishes),
             *((f"Left out of training: {', '.join(drop)} ({drop_reason}).",) if drop else ()),
             f"Time budget: {budget} ({budget_reason}).",
             f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlpipe_dagster.automl.artefacts import MANIFEST_FILE
 from mlpipe_dagster.bias.sensitive import find_sensitive
 from mlpipe_dagster.errors import Conflict, ModelError, UnknownThing
 from mlpipe_dagster.warehouse import datasets, models
@@ -20,7 +21,6 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 if TYPE_CHECKING:
     from mlpipe_dagster.xai.one_row import RowAnswer, Value
 
-MANIFEST = "manifest.json"
 SECONDS = 60.0
 IDLE_SECONDS = 300.0
 """After so long without a question the process ends."""
@@ -54,7 +54,7 @@ class Explainer:
         with warehouse.reading() as session:
             files = models.model_files(session, row)
             version = datasets.numbered(session, row.user_id, row.dataset_id or "", row.dataset_number or 0)
-        if not row.run_id or MANIFEST not in {file.filename for file in files}:
+        if not row.run_id or MANIFEST_FILE not in {file.filename for file in files}:
             raise ModelError("Single rows are explained for models that were trained here; this one came from outside.")
         profile = datasets.profile_of(version) if version else None
         if version is None or profile is None or version.parquet_path is None:

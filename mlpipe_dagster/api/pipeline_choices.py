@@ -4,7 +4,7 @@ What a pipeline makes of them is decided in choices.py.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,29 +80,15 @@ def _budget(text: str, unit: str) -> str:
     return text
 
 
-def _short_budget(text: str, _unit: str) -> str:
-    if text.lower() not in SHORT_BUDGET:
-        raise UserError(f"“{text}” is nothing that becomes of a short budget. Use one of: {', '.join(SHORT_BUDGET)}.")
-    return text.lower()
+def _one_of(known: Sequence[str], refusal: str) -> Callable[[str, str], str]:
+    """A parser that takes one of the known words, in any case; `refusal` says what is wrong with another one."""
 
+    def parse(text: str, _unit: str) -> str:
+        if text.lower() not in known:
+            raise UserError(f"{refusal.format(text)} Use one of: {', '.join(known)}.")
+        return text.lower()
 
-def _level(text: str, _unit: str) -> str:
-    levels = [level.value for level in Level]
-    if text.lower() not in levels:
-        raise UserError(f"The level “{text}” is not known. Use one of: {', '.join(levels)}.")
-    return text.lower()
-
-
-def _mode(text: str, _unit: str) -> str:
-    if text.lower() not in MODES:
-        raise UserError(f"The mode “{text}” is not known. Use one of: {', '.join(MODES)}.")
-    return text.lower()
-
-
-def _mitigation(text: str, _unit: str) -> str:
-    if text.lower() not in MITIGATION_WISHES:
-        raise UserError(f"The mitigation “{text}” is not known. Use one of: {', '.join(MITIGATION_WISHES)}.")
-    return text.lower()
+    return parse
 
 
 def _ask(text: str, _unit: str) -> list[str]:
@@ -116,13 +102,6 @@ def _ask(text: str, _unit: str) -> list[str]:
 def _wait(text: str, _unit: str) -> str:
     parse_wait(text)
     return text
-
-
-def _outcome(text: str, _unit: str) -> str:
-    if text.lower() not in AFTER_TIMEOUT:
-        known = ", ".join(AFTER_TIMEOUT)
-        raise UserError(f"“{text}” is nothing that happens to a question in the end. Use one of: {known}.")
-    return text.lower()
 
 
 def _respondents(text: str, _unit: str) -> list[str]:
@@ -140,17 +119,17 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "task_type": _task,
     "time_budget": _budget,
     "engine": lambda text, _unit: parse_engine(text),
-    "short_budget": _short_budget,
-    "xai_level": _level,
+    "short_budget": _one_of(SHORT_BUDGET, "“{}” is nothing that becomes of a short budget."),
+    "xai_level": _one_of([level.value for level in Level], "The level “{}” is not known."),
     "sensitive_features": lambda text, _unit: list(split_list(text)),
     "positive_class": lambda text, _unit: text,
     "conditioning_column": lambda text, _unit: text,
     "drop": lambda text, _unit: list(split_list(text)),
-    "mitigation": _mitigation,
-    "mode": _mode,
+    "mitigation": _one_of(MITIGATION_WISHES, "The mitigation “{}” is not known."),
+    "mode": _one_of(MODES, "The mode “{}” is not known."),
     "ask": _ask,
     "question_timeout": _wait,
-    "question_outcome": _outcome,
+    "question_outcome": _one_of(AFTER_TIMEOUT, "“{}” is nothing that happens to a question in the end."),
     "question_reminder": _wait,
     "respondents": _respondents,
 }

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from mlpipe_dagster import errors
 from mlpipe_dagster.automl import artefacts, worker
+from mlpipe_dagster.automl.engines.known import SMALLEST_BUDGET
 from mlpipe_dagster.automl.model import BudgetEntry, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.worker import OUT_OF_MEMORY, Refusal, Task
 from mlpipe_dagster.errors import BudgetError, ModelError, UserError
@@ -23,11 +24,10 @@ from mlpipe_dagster.services.guard import signal_group
 
 PROGRAM = worker.__name__
 FORKS = False
-"""Whether a training is a fork of this process. A run of the warm process sets it: all is imported there, and a fork
-takes milliseconds where a fresh interpreter takes two to five seconds. Where threads of numerical libraries may have
-been at work a fork would hang, so that nobody else does.
+"""Whether a training is a fork of this process. A run of the warm process sets it: after the first training all is
+imported there, and a fork takes milliseconds where a fresh interpreter takes two to five seconds. Where threads of
+numerical libraries may have been at work a fork would hang, so that nobody else does.
 """
-SMALLEST_BUDGET = 2.0
 FIRST_MODEL_SECONDS = 30.0
 """How much later a training is ended that has no model yet: on a machine that is very busy the start alone may take
 longer than a short budget, and a late baseline is worth more than none."""

@@ -12,7 +12,8 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from mlpipe_dagster.automl.metrics import Z95, Floats, Outcome, improvement
+from mlpipe_dagster.automl.metrics import Floats, Outcome, improvement
+from mlpipe_dagster.bias.intervals import Z95
 
 LEAST_ROWS = 200
 TINY = 1e-12

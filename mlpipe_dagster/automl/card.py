@@ -4,14 +4,13 @@ Only text from what is known of the model; nothing is measured here.
 """
 
 from mlpipe_dagster.automl.fairness.report import (
-    SUPPRESSED_BELOW,
-    TOO_FEW_BELOW,
     Disparity,
     Fairness,
     GroupMetrics,
 )
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
 from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
+from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 
 MOST_DISPARITIES = 40
 OVERALL_WORDS = {

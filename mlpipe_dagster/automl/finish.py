@@ -22,7 +22,6 @@ from mlpipe_dagster.automl.job import Job
 from mlpipe_dagster.automl.metrics import (
     CLASSIFICATION,
     REGRESSION,
-    Z95,
     Outcome,
     improvement,
     loss,
@@ -35,6 +34,7 @@ from mlpipe_dagster.automl.search import Candidate, Search
 from mlpipe_dagster.automl.suspicion import learnt_by_heart, one_column, too_good
 from mlpipe_dagster.automl.target import Rows
 from mlpipe_dagster.automl.thresholds import thresholds
+from mlpipe_dagster.bias.intervals import Z95
 
 MOST_WEIGHED = 5
 MOST_TIMED = 1_000

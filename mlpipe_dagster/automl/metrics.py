@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpipe_dagster.automl.model import Estimate
+from mlpipe_dagster.bias import intervals
 from mlpipe_dagster.errors import ModelError
 
 Floats = NDArray[np.float64]
 CALIBRATION_GROUPS = 10
 CALIBRATION_ERROR = "calibration error"
 MOST_WEIGHTS = 4_000_000
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -184,10 +184,8 @@ def draws(rows: int, seed: int) -> Floats:
 
 def wilson(share: float, rows: int) -> Estimate:
     """A share of `rows` with Wilson's 95 % interval, which stays honest at 0 and 1."""
-    spread = Z95 * Z95 / rows
-    centre = (share + spread / 2) / (1 + spread)
-    half = Z95 / (1 + spread) * (share * (1 - share) / rows + spread / (4 * rows)) ** 0.5
-    return Estimate(value=share, low=min(share, centre - half), high=max(share, centre + half))
+    low, high = intervals.wilson(share * rows, rows)
+    return Estimate(value=share, low=low, high=high)
 
 
 def measure(outcome: Outcome, seed: int = 0, only: str | None = None) -> dict[str, Estimate]:

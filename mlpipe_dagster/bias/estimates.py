@@ -28,16 +28,17 @@ def class_imbalance(pair: Pair, _: int = 0) -> Estimate:
 def difference_in_proportions(pair: Pair, outcome: int) -> Estimate:
     """DPL = q_a - q_d, from -1 to 1: the difference of the rates of one class."""
     a, d = pair.a, pair.d
-    return _rate_difference(int(a.counts[outcome]), a.known, int(d.counts[outcome]), d.known)
+    return rate_difference(int(a.counts[outcome]), a.known, int(d.counts[outcome]), d.known)
 
 
 def label_missingness(pair: Pair, _: int = 0) -> Estimate:
     """u_a - u_d, from -1 to 1: the difference of the shares of rows without a known target."""
     a, d = pair.a, pair.d
-    return _rate_difference(a.size - a.known, a.size, d.size - d.known, d.size)
+    return rate_difference(a.size - a.known, a.size, d.size - d.known, d.size)
 
 
-def _rate_difference(in_a: int, of_a: int, in_d: int, of_d: int) -> Estimate:
+def rate_difference(in_a: int, of_a: int, in_d: int, of_d: int) -> Estimate:
+    """A rate of a minus that of d; there is something to count on both sides."""
     low, high = intervals.newcombe(in_a, of_a, in_d, of_d)
     return Estimate(in_a / of_a - in_d / of_d, low, high, "Newcombe's hybrid score interval")
 

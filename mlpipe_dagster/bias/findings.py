@@ -11,6 +11,7 @@ from typing import Literal
 
 from mlpipe_dagster.bias.labels import frequencies, outcome_label, quoted
 from mlpipe_dagster.bias.report import (
+    SIGNIFICANT,
     SUPPRESSED_BELOW,
     BiasReport,
     FeatureBias,
@@ -23,7 +24,6 @@ from mlpipe_dagster.bias.report import (
 from mlpipe_dagster.reports.wording import list_text, number_text, percent_text
 from mlpipe_dagster.vocabulary import TaskKind
 
-SIGNIFICANT = 0.05
 LARGE: dict[TaskKind, tuple[str, float]] = {
     TaskKind.BINARY: ("DPL", 0.1),
     TaskKind.MULTICLASS: ("TVD", 0.1),

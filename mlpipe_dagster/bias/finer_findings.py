@@ -5,9 +5,9 @@ Thresholds and sentences only, as in `findings.py`, which puts all findings in o
 
 from collections.abc import Iterator, Sequence
 
-from mlpipe_dagster.bias.findings import LARGE, SIGNIFICANT, About, Contrast, contrast, difference
+from mlpipe_dagster.bias.findings import LARGE, About, Contrast, contrast, difference
 from mlpipe_dagster.bias.labels import frequencies, quoted
-from mlpipe_dagster.bias.report import Conditioning, FeatureBias, Finding, Measure, Severity
+from mlpipe_dagster.bias.report import SIGNIFICANT, Conditioning, FeatureBias, Finding, Measure, Severity
 from mlpipe_dagster.reports.wording import list_text, number_text
 from mlpipe_dagster.vocabulary import TaskKind
 

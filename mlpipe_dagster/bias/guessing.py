@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from mlpipe_dagster.bias.intervals import SEED, FloatArray, IntArray, bootstrap, wilson
+from mlpipe_dagster.bias.intervals import SEED, Z95, FloatArray, IntArray, bootstrap, wilson
 from mlpipe_dagster.bias.signals import Guess
 
 FOLDS = 5
@@ -19,7 +19,6 @@ DRAWS = 200
 _PRIOR_ROWS = 5.0
 """Each group is taken to have so many rows more, spread over the cells as all rows are: rare groups vary less."""
 _ALIKE = 0.05
-Z95 = 1.959963984540054
 
 
 def folds_of(rows: int, folds: int = FOLDS) -> IntArray:

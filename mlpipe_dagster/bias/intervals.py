@@ -13,7 +13,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 SEED = 20240229
-_Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
+Z95 = float(stats.norm.ppf((1 + CONFIDENCE) / 2))
 _SIMULATED_TABLES = 4999
 _SMALLEST_EXPECTED = 5.0
 
@@ -42,11 +42,11 @@ def combined(parts: Sequence[Moments]) -> Moments:
     return Moments(count, mean, math.sqrt((within + between) / (count - 1)) if count > 1 else 0.0)
 
 
-def wilson(successes: int, trials: int) -> Interval:
+def wilson(successes: float, trials: int) -> Interval:
     """Wilson's score interval of a rate (Wilson 1927); `trials` is positive."""
-    rate, z2 = successes / trials, _Z**2
+    rate, z2 = successes / trials, Z95**2
     centre = (rate + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = _Z / (1 + z2 / trials) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials**2))
+    half = Z95 / (1 + z2 / trials) * math.sqrt(rate * (1 - rate) / trials + z2 / (4 * trials**2))
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return low, high
@@ -68,7 +68,7 @@ def katz(successes_a: int, trials_a: int, successes_d: int, trials_d: int) -> In
         return None
     ratio = (successes_d / trials_d) / (successes_a / trials_a)
     spread = math.sqrt(1 / successes_a - 1 / trials_a + 1 / successes_d - 1 / trials_d)
-    return ratio * math.exp(-_Z * spread), ratio * math.exp(_Z * spread)
+    return ratio * math.exp(-Z95 * spread), ratio * math.exp(Z95 * spread)
 
 
 def mover(weights: FloatArray, estimates: FloatArray, lows: FloatArray, highs: FloatArray) -> Interval:
@@ -127,7 +127,7 @@ def pooled_deviation(a: Moments, d: Moments) -> float:
 def hedges_olkin(effect: float, count_a: int, count_d: int) -> Interval:
     """Large-sample interval of a standardized mean difference (Hedges and Olkin 1985)."""
     total = count_a + count_d
-    half = _Z * math.sqrt(total / (count_a * count_d) + effect**2 / (2 * total))
+    half = Z95 * math.sqrt(total / (count_a * count_d) + effect**2 / (2 * total))
     return effect - half, effect + half
 
 

@@ -23,6 +23,8 @@ SUPPRESSED_BELOW = 5
 """Groups with fewer rows are named, and none of their figures is shown."""
 TOO_FEW_BELOW = 30
 """Groups with fewer rows are measured, flagged, and never the subject of a warning."""
+SIGNIFICANT = 0.05
+"""Of corrected p-values: what is below is not put down to chance."""
 
 
 class _Frozen(BaseModel):

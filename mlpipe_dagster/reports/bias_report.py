@@ -13,6 +13,7 @@ from mlpipe_dagster.bias import findings, intervals
 from mlpipe_dagster.bias.measures import MeasureKind, measures_for
 from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.bias.report import (
+    SIGNIFICANT,
     SUPPRESSED_BELOW,
     TOO_FEW_BELOW,
     BiasReport,
@@ -156,7 +157,7 @@ def _rendered(
         warnings=[finding for finding in report.findings if finding.severity == "warning"],
         measures=_explained(report, level),
         facts={
-            "significant": findings.SIGNIFICANT,
+            "significant": SIGNIFICANT,
             "large": findings.LARGE[report.task],
             "four_fifths": findings.FOUR_FIFTHS,
             "too_few": TOO_FEW_BELOW,

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from mlpipe_dagster.automl.fairness.report import GroupMetrics
 from mlpipe_dagster.reports.page import outcome
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import list_text, number_text, percent_text
-from mlpipe_dagster.xai.explanation import ClassResult, GroupResult, ModelExplanation, Segment
+from mlpipe_dagster.xai.explanation import ClassResult, ModelExplanation, Segment
 
 FEW_CLASSES = 4
 LEADING = 3
@@ -125,7 +126,7 @@ def group_gaps(explanation: ModelExplanation) -> list[dict[str, str]]:
     return found
 
 
-def _accuracy_gap(groups: Sequence[GroupResult]) -> dict[str, str] | None:
+def _accuracy_gap(groups: Sequence[GroupMetrics]) -> dict[str, str] | None:
     """Best and worst accuracy, where the difference exceeds two standard errors."""
     rated = [(group.values["accuracy"] or 0.0, group) for group in groups if group.values.get("accuracy") is not None]
     if len(rated) < 2:
@@ -137,7 +138,7 @@ def _accuracy_gap(groups: Sequence[GroupResult]) -> dict[str, str] | None:
     return _gap("gap_accuracy", (best.group, percent_text(high)), (worst.group, percent_text(low)))
 
 
-def _error_gap(groups: Sequence[GroupResult]) -> dict[str, str] | None:
+def _error_gap(groups: Sequence[GroupMetrics]) -> dict[str, str] | None:
     """Smallest and largest mean absolute error, where they differ by a quarter or more."""
     rated = [(group.values["MAE"] or 0.0, group) for group in groups if group.values.get("MAE") is not None]
     if len(rated) < 2:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from mlpipe_dagster.automl.fairness.report import SUPPRESSED_BELOW, Disparity
+from mlpipe_dagster.automl.fairness.report import Disparity
+from mlpipe_dagster.bias.report import SUPPRESSED_BELOW
 from mlpipe_dagster.reports.model_tables import MOST_COLUMNS, Head, Rows, cut, head, span
 from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import number_text

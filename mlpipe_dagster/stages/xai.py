@@ -30,7 +30,6 @@ from mlpipe_dagster.xai.explanation import DataExplanation, ModelExplanation
 from mlpipe_dagster.xai.outside.apart import explain_apart
 from mlpipe_dagster.xai.outside.given import ONNX, SKOPS, Described
 
-MANIFEST = "manifest.json"
 FACTORS_SHOWN = 10
 
 
@@ -86,7 +85,7 @@ def _explained(
         files = models.model_files(session, row)
     hidden = tuple(column.name for column in table.profile.columns if column.personal)
     sensitive = {*_sensitive(table), *(found.column for found in find_sensitive(table.profile))}
-    if row.run_id and MANIFEST in {file.filename for file in files}:
+    if row.run_id and artefacts.MANIFEST_FILE in {file.filename for file in files}:
         for file in files:
             _copy(warehouse, file, folder)
         model = artefacts.load(folder)

@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlpipe_dagster.automl.metrics import Z95, wilson
+from mlpipe_dagster.automl.metrics import wilson
+from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.xai.dependence import described, explained_class
 from mlpipe_dagster.xai.explanation import Calibration, CalibrationBin, CostChoice, Figure, Threshold, Thresholds
 from mlpipe_dagster.xai.subject import Subject

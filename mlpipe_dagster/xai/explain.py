@@ -144,7 +144,7 @@ def _assembled(
         thresholds=thresholds(asked),
         confusion=counted,
         residuals=None if counted else performance.residuals(asked),
-        groups=performance.groups(model),
+        groups=model.group_metrics,
         disparities=model.fairness.disparities,
         leaderboard=performance.leaderboard(model),
         additivity_holds=attribution.additivity_holds,

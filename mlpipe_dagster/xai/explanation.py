@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from mlpipe_dagster.automl.fairness.report import Disparity
+from mlpipe_dagster.automl.fairness.report import Disparity, GroupMetrics
 from mlpipe_dagster.tables.profile import HistogramBin
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -394,17 +394,6 @@ class Residuals(_Frozen):
     histogram: tuple[HistogramBin, ...]
 
 
-class GroupResult(_Frozen):
-    """How the model does on the test rows of one group."""
-
-    column: str
-    group: str
-    rows: int
-    small: bool
-    values: dict[str, FiniteFloat | None]
-    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
-
-
 class TrialResult(_Frozen):
     """A line of the leaderboard."""
 
@@ -490,7 +479,7 @@ class ModelExplanation(_Frozen):
     thresholds: Thresholds | None = None
     confusion: Confusion | None = None
     residuals: Residuals | None = None
-    groups: tuple[GroupResult, ...]
+    groups: tuple[GroupMetrics, ...]
     disparities: tuple[Disparity, ...] = ()
     """Each group against the largest one, on the test rows."""
     leaderboard: tuple[TrialResult, ...]

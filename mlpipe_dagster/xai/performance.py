@@ -10,7 +10,7 @@ import numpy as np
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
 from mlpipe_dagster.automl.preparation import as_number
 from mlpipe_dagster.tables.profile import HistogramBin
-from mlpipe_dagster.xai.explanation import ClassResult, Confusion, Figure, GroupResult, Note, Residuals, TrialResult
+from mlpipe_dagster.xai.explanation import ClassResult, Confusion, Figure, Note, Residuals, TrialResult
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import shown
 
@@ -85,11 +85,6 @@ def residuals(subject: Subject) -> Residuals:
             for at, count in enumerate(counts)
         ),
     )
-
-
-def groups(model: TrainedModel) -> tuple[GroupResult, ...]:
-    """Results by group, as the training measured them."""
-    return tuple(GroupResult(**group.model_dump()) for group in model.group_metrics)
 
 
 def leaderboard(model: TrainedModel) -> tuple[TrialResult, ...]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import chi2_contingency, false_discovery_control, ks_2samp
 
-from mlpipe_dagster.automl.metrics import Z95
 from mlpipe_dagster.automl.preparation import as_number, as_text
+from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explanation import Drift, Relation

@@ -14,6 +14,8 @@ from mlpipe_dagster.settings import settings
 
 AUTO = "auto"
 PORTFOLIO = "portfolio"
+SMALLEST_BUDGET = 2.0
+"""Seconds of a whole step below which nothing is trained."""
 ShortBudget = Literal["refuse", "raise"]
 SHORT_BUDGET: tuple[ShortBudget, ...] = get_args(ShortBudget)
 """What becomes of a time budget below an engine's least: it is refused, or raised to that."""
@@ -25,7 +27,7 @@ class KnownEngine:
 
     name: str
     title: str
-    smallest_budget: float = 2.0
+    smallest_budget: float = SMALLEST_BUDGET
     """Seconds of a whole step."""
     packages: tuple[str, ...] = ()
     """What has to be importable here."""

@@ -23,14 +23,13 @@ from mlpipe_dagster.automl.fairness.rates import (
     moments_of,
 )
 from mlpipe_dagster.automl.fairness.report import (
-    SUPPRESSED_BELOW,
-    TOO_FEW_BELOW,
     Disparity,
     Fairness,
     GroupMetrics,
 )
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.bias import intervals
+from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 from mlpipe_dagster.vocabulary import TaskKind
 
 MOST_CLASSES = 10

@@ -23,7 +23,9 @@ from mlpipe_dagster.automl.fairness.rates import (
     Side,
 )
 from mlpipe_dagster.bias import intervals
+from mlpipe_dagster.bias.estimates import rate_difference
 from mlpipe_dagster.bias.intervals import FloatArray, IntArray
+from mlpipe_dagster.bias.pairs import Estimate
 from mlpipe_dagster.vocabulary import TaskKind
 
 BINARY = frozenset({TaskKind.BINARY})
@@ -33,17 +35,6 @@ CLARIFY = "Amazon SageMaker Clarify, post-training data and model bias metrics"
 NEWCOMBE, KATZ = "Newcombe's hybrid score interval", "Katz's log interval"
 WELCH, BOOTSTRAP = "Welch's t interval", "bootstrap of both groups, fixed seed"
 CALIBRATION_DIFFERENCE = "calibration difference"
-_Z = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class Found:
-    """A value with its interval; None with a note where there is none."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,30 +53,28 @@ class Kind:
     """Of the 95 % interval."""
     rests_on: Callable[[Side], int]
     """The rows of a group that count for it."""
-    estimate: Callable[[Side, Side], Found]
+    estimate: Callable[[Side, Side], Estimate]
     tests: tuple[str, ...] = ()
     """The rates or means whose test says whether both groups are alike; the surest of several counts."""
     about: Literal["class", "all"] = "class"
     """Of more than two classes: one after the other, or together."""
 
 
-def _difference(rate: Rate) -> Callable[[Side, Side], Found]:
-    def estimate(a: Side, d: Side) -> Found:
-        (part_a, whole_a), (part_d, whole_d) = rate.counts(a.cells), rate.counts(d.cells)
-        low, high = intervals.newcombe(part_a, whole_a, part_d, whole_d)
-        return Found(part_a / whole_a - part_d / whole_d, low, high)
+def _difference(rate: Rate) -> Callable[[Side, Side], Estimate]:
+    def estimate(a: Side, d: Side) -> Estimate:
+        return rate_difference(*rate.counts(a.cells), *rate.counts(d.cells))
 
     return estimate
 
 
-def _ratio(rate: Rate) -> Callable[[Side, Side], Found]:
-    def estimate(a: Side, d: Side) -> Found:
+def _ratio(rate: Rate) -> Callable[[Side, Side], Estimate]:
+    def estimate(a: Side, d: Side) -> Estimate:
         (part_a, whole_a), (part_d, whole_d) = rate.counts(a.cells), rate.counts(d.cells)
         if not part_a:
-            return Found(None, note="Not defined: the rate of the reference group is 0.")
+            return Estimate(None, note="Not defined: the rate of the reference group is 0.")
         ends = intervals.katz(part_a, whole_a, part_d, whole_d)
         ratio = (part_d / whole_d) / (part_a / whole_a)
-        return Found(ratio, *ends) if ends else Found(ratio, note="No interval: the rate of this group is 0.")
+        return Estimate(ratio, *ends) if ends else Estimate(ratio, note="No interval: the rate of this group is 0.")
 
     return estimate
 
@@ -106,19 +95,19 @@ def _odds_ratio(a: IntArray, d: IntArray) -> FloatArray:
     return np.asarray(np.min(ratios, axis=0))
 
 
-def equalized_odds_difference(a: Side, d: Side) -> Found:
+def equalized_odds_difference(a: Side, d: Side) -> Estimate:
     """The larger of the differences of true and false positive rates, from 0; bootstrap interval."""
     gap = float(_odds_difference(a.cells, d.cells))
-    return Found(
+    return Estimate(
         gap, *intervals.bootstrap(gap, _odds_difference(a.drawn, d.drawn), 1.0, root=False, alike=_alike(a, d))
     )
 
 
-def equalized_odds_ratio(a: Side, d: Side) -> Found:
+def equalized_odds_ratio(a: Side, d: Side) -> Estimate:
     """The smaller of the ratios of true and false positive rates, up to 1; bootstrap interval."""
     gap = 1 - float(_odds_ratio(a.cells, d.cells))
     low, high = intervals.bootstrap(gap, 1 - _odds_ratio(a.drawn, d.drawn), 1.0, root=False, alike=_alike(a, d))
-    return Found(1 - gap, 1 - high, 1 - low)
+    return Estimate(1 - gap, 1 - high, 1 - low)
 
 
 def _alike(a: Side, d: Side) -> bool:
@@ -127,7 +116,7 @@ def _alike(a: Side, d: Side) -> bool:
     return min(found) >= (1 - intervals.CONFIDENCE) / 2
 
 
-def treatment_equality(a: Side, d: Side) -> Found:
+def treatment_equality(a: Side, d: Side) -> Estimate:
     """TE = FN_d / FP_d - FN_a / FP_a; percentile bootstrap interval."""
 
     def balance(cells: IntArray) -> FloatArray:
@@ -136,31 +125,31 @@ def treatment_equality(a: Side, d: Side) -> Found:
 
     value = float(balance(d.cells) - balance(a.cells))
     if not math.isfinite(value):
-        return Found(None, note="Not defined: a group has no false positives.")
+        return Estimate(None, note="Not defined: a group has no false positives.")
     with np.errstate(invalid="ignore"):
         drawn = balance(d.drawn) - balance(a.drawn)
     low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975], method="inverted_cdf"))
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Found(value, note="No interval: in some resamples a group has no false positives.")
-    return Found(value, low, high)
+        return Estimate(value, note="No interval: in some resamples a group has no false positives.")
+    return Estimate(value, low, high)
 
 
-def _mean_difference(name: str) -> Callable[[Side, Side], Found]:
-    def estimate(a: Side, d: Side) -> Found:
+def _mean_difference(name: str) -> Callable[[Side, Side], Estimate]:
+    def estimate(a: Side, d: Side) -> Estimate:
         first, second = a.moments[name], d.moments[name]
-        return Found(first.mean - second.mean, *(intervals.welch(first, second) or (None, None)))
+        return Estimate(first.mean - second.mean, *(intervals.welch(first, second) or (None, None)))
 
     return estimate
 
 
-def error_ratio(a: Side, d: Side) -> Found:
+def error_ratio(a: Side, d: Side) -> Estimate:
     """MAE_d / MAE_a, from 0; interval by the delta method on the logarithm."""
     first, second = a.moments[MAE], d.moments[MAE]
     if first.mean == 0 or second.mean == 0:
-        return Found(None, note="Not defined: the model makes no error in a group.")
+        return Estimate(None, note="Not defined: the model makes no error in a group.")
     ratio = second.mean / first.mean
     error = math.hypot(*(side.deviation / (side.mean * math.sqrt(side.count)) for side in (first, second)))
-    return Found(ratio, ratio * math.exp(-_Z * error), ratio * math.exp(_Z * error))
+    return Estimate(ratio, ratio * math.exp(-intervals.Z95 * error), ratio * math.exp(intervals.Z95 * error))
 
 
 def rate_p(rate: Rate, a: Side, d: Side) -> float:

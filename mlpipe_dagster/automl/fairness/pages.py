@@ -7,8 +7,8 @@ from pathlib import Path
 from mlpipe_dagster.automl.fairness.measures import MEASURES, Kind
 from mlpipe_dagster.automl.fairness.overall import MOST_COMPARED, NEIGHBOURS
 from mlpipe_dagster.automl.fairness.rates import DRAWS
-from mlpipe_dagster.automl.fairness.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 from mlpipe_dagster.bias.intervals import SEED
+from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 from mlpipe_dagster.vocabulary import TaskKind
 
 _HEAD = f"""# Measures of a model's bias

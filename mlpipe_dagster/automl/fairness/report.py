@@ -5,11 +5,7 @@ Only the data: `measure.py` fills it; the model card, the explanations and the c
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-SUPPRESSED_BELOW = 5
-"""What rests on fewer rows is not shown: it would tell about single people."""
-TOO_FEW_BELOW = 30
-"""What rests on fewer rows is shown, flagged, and never called clear."""
-SIGNIFICANT = 0.05
+from mlpipe_dagster.bias.report import SIGNIFICANT
 
 
 class _Frozen(BaseModel):

@@ -300,6 +300,6 @@ def _fisher(correlation: float, numbers: Floats) -> Value:
     rows = int(np.isfinite(numbers).sum())
     if rows < FEWEST or correlation >= 1:
         return Value(value=min(correlation, 1.0))
-    middle, half = np.arctanh(correlation), 1.959963984540054 / np.sqrt(rows - 3)
+    middle, half = np.arctanh(correlation), intervals.Z95 / np.sqrt(rows - 3)
     low, high = max(0.0, float(np.tanh(middle - half))), float(np.tanh(middle + half))
     return Value(value=correlation, low=low, high=high, method="Fisher's z interval (approximate)")
