@@ -16,7 +16,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 ON_THE_PLATFORM = tuple(
     f"mlpipe_dagster_tests/end_to_end/test_{name}.py"
-    for name in ("browser", "cancel", "cli", "older_warehouse", "pipeline")
+    for name in ("browser", "cancel", "cli", "older_warehouse", "pipeline", "up")
 )
 """Files whose tests use the session's running platform: one process runs them, so that one platform is started."""
 

@@ -21,7 +21,7 @@ from mlpipe_dagster.api.app import create_app
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker
 from mlpipe_dagster.settings import settings
 
-EXAMPLES = 4
+EXAMPLES = 2
 CONTENT_DECIDES = {
     "POST /bias-reports/": "a report may hold any JSON but NUL and lone surrogates, which databases cannot store",
     "POST /transformation-reports/": "likewise",

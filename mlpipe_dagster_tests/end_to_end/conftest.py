@@ -12,21 +12,36 @@ import pytest
 
 from mlpipe_dagster_tests.brokers import real_kafka, topic_variables
 from mlpipe_dagster_tests.end_to_end.outside import Outside
-from mlpipe_dagster_tests.end_to_end.platforms import clean_environment, running_platform
+from mlpipe_dagster_tests.end_to_end.platforms import Platform, clean_environment, running_platform
+from mlpipe_dagster_tests.faults.processes import PROC, Census, Seen
+
+
+def processes_of(running: Platform) -> list[Seen]:
+    """Those that are there now; none where there is no /proc to see them in."""
+    return Census(running.outside.home).look() if PROC.is_dir() else []
 
 
 @pytest.fixture(scope="package")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    """The running services, as somebody outside sees them."""
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The running services; Ctrl-C ends them, and leaves no process."""
     with running_platform(tmp_path_factory.mktemp("platform"), real_kafka(), MLPIPE_UNKNOWN_GRACE="5") as running:
-        yield running.outside
+        yield running
+    assert running.process.returncode == 0
+    assert running.say().endswith("Stopping …\nStopped.\n")
+    running.outside.wait(lambda: not processes_of(running), 60, "no process of the platform is left")
 
 
 @pytest.fixture(scope="package")
-def second_terminal(platform: Outside) -> dict[str, str]:
+def platform(up: Platform) -> Outside:
+    """The running services, as somebody outside sees them."""
+    return up.outside
+
+
+@pytest.fixture(scope="package")
+def second_terminal(up: Platform) -> dict[str, str]:
     """The environment of somebody who has set what `mlpipe up` was started with, and pasted the line it printed."""
-    said = (platform.home.parent / "up.log").read_text()
-    (exports,) = re.findall(r"Workers and other terminals need:\n  export (.+)", said)
+    platform = up.outside
+    (exports,) = re.findall(r"Workers and other terminals need:\n  export (.+)", up.say())
     printed = dict(pair.split("=", 1) for pair in exports.split())
     return clean_environment(MLPIPE_HOME=str(platform.home), **topic_variables(platform.topic_prefix), **printed)
 

@@ -24,12 +24,9 @@ from mlpipe_dagster_tests.foreign.staff import ROLES, Staff, working
 from mlpipe_dagster_tests.foreign.uploader import upload
 from mlpipe_dagster_tests.foreign.wire import Wire
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.long]
 MIXTURES = [frozenset(role for role, theirs in zip(ROLES, mixture, strict=True) if theirs)
             for mixture in product((False, True), repeat=4)]  # fmt: skip
-ALWAYS = (frozenset({"automl"}),)
-"""The mixture of every test run, in which ours explains their ONNX; `make test-long` runs the others. That all are
-theirs is tried with processes."""
 PROGRAMS = "mlpipe_dagster_tests.foreign"
 ASSETS = {"bias": "bias_report", "automl": "model", "xai": "xai_report"}
 RESULTS = {"bias": 1, "automl": 1, "xai": 2}
@@ -128,7 +125,7 @@ def process(running: Platform, program: str, log: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "theirs",
-    [pytest.param(roles, marks=() if roles in ALWAYS else pytest.mark.long) for roles in MIXTURES],
+    MIXTURES,
     ids=lambda roles: "+".join(sorted(roles)) or "all-ours",
 )
 def test_a_pipeline_completes_with_any_roles_theirs(
