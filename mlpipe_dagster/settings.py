@@ -186,6 +186,12 @@ class Settings(BaseSettings):
         alias="MLPIPE_SHORT_BUDGET",
         description="What becomes of a time budget below an engine's least: refuse, or raise it to that",
     )
+    first_model_grace: float = Field(
+        0.0,
+        ge=0,
+        alias="MLPIPE_FIRST_MODEL_GRACE",
+        description="Seconds that a training without any model may go on beyond its budget; 0: the budget is kept",
+    )
     question_timeout: str = Field(
         "none",
         pattern=WAIT_PATTERN,

@@ -1,6 +1,7 @@
 """Fixtures that every test may use: where the real tables are, and settings that live in a temporary folder."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from mlpipe_dagster.settings import settings
 
+os.environ.setdefault("MLPIPE_FIRST_MODEL_GRACE", "60")  # the machines that run tests are busy
 logging.getLogger("kafka").setLevel(logging.CRITICAL)  # brokers are stopped on purpose here
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -27,7 +27,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import ThreadpoolController
 
 from mlpipe_dagster.automl.metrics import Outcome, loss
-from mlpipe_dagster.automl.model import ParameterValue
+from mlpipe_dagster.automl.model import CONSTANT_NAME, ParameterValue
 from mlpipe_dagster.automl.preparation import Family
 
 lightgbm: Any = None
@@ -285,7 +285,7 @@ class Algorithm:
     """Whether `fit` can be asked for a last fit on all training rows; an engine's model stays as it was validated."""
 
 
-CONSTANT = Algorithm("constant", "linear", _constant, {}, {})
+CONSTANT = Algorithm(CONSTANT_NAME, "linear", _constant, {}, {})
 LINEAR = Algorithm("linear", "linear", _linear, {"C": 1.0}, {"C": Setting(1e-3, 100, log=True)})
 EXTRA_TREES = Algorithm(
     "extra trees",
@@ -322,6 +322,8 @@ HISTOGRAM = Algorithm(
         "l2_regularization": Setting(1e-3, 30, log=True),
     },
 )
+DEFAULT_BOOSTING: Parameters = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+"""scikit-learn's own settings of its histogram gradient boosting: a baseline."""
 
 
 def boosting() -> tuple[Algorithm, tuple[str, ...]]:

@@ -28,9 +28,9 @@ FORKS = False
 imported there, and a fork takes milliseconds where a fresh interpreter takes two to five seconds. Where threads of
 numerical libraries may have been at work a fork would hang, so that nobody else does.
 """
-FIRST_MODEL_SECONDS = 30.0
-"""How much later a training is ended that has no model yet: on a machine that is very busy the start alone may take
-longer than a short budget, and a late baseline is worth more than none."""
+LATE_SHARE, LATE_SECONDS = 0.05, 1.0
+"""A committed model is at most that share of the budget and these seconds late."""
+MOST_FOR_COMMIT = 0.25
 POLL_SECONDS = 0.03
 LAST_WORDS = 400
 MEMORY_SHARE = 0.8
@@ -43,16 +43,32 @@ class Budget:
 
     started_at: float
     seconds: float
+    opening_seconds: float = 0.0
+    """What the step took before the training: finding and reading what it works on. Storing the model is as much work,
+    on this machine, as busy as it is."""
+
+    grace_seconds: float = 0.0
+    """How much later a training is ended that has no model yet, where a late one is worth more than none."""
+
+    @property
+    def commit_seconds(self) -> float:
+        """Kept for storing and announcing the model: as measured, within bounds."""
+        least = min(0.2 + 0.02 * self.seconds, 3.0)
+        return min(max(least, self.opening_seconds), MOST_FOR_COMMIT * self.seconds)
 
     @property
     def for_training(self) -> float:
         """Seconds until the model has to be saved; what is left is for storing and announcing it."""
-        return self.seconds - min(0.2 + 0.02 * self.seconds, 3.0)
+        return self.seconds - self.commit_seconds
 
     @property
     def killed_at(self) -> float:
-        """When a training that has not ended is ended: a little late, so that a last save is not lost."""
-        return self.started_at + self.seconds + min(0.3 + 0.02 * self.seconds, 10.0)
+        """When a training that has not ended is ended, whatever it has reached.
+
+        A little late, so that a last save is not lost, as far as the best so far is then stored in time all the same.
+        """
+        over = min(LATE_SHARE * self.seconds + LATE_SECONDS - 2 * self.commit_seconds, 0.3 + 0.02 * self.seconds)
+        return self.started_at + max(self.for_training, self.seconds + min(over, 10.0))
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,7 @@ def train_apart(
     )
     (folder / "task.json").write_text(task.model_dump_json(), encoding="utf-8")
     with _process(folder) as process:
-        in_time = _watch(process, budget.killed_at, folder, progress)
+        in_time = _watch(process, budget, folder, progress)
         code = process.end()
     return _result(folder, budget, code, in_time)
 
@@ -191,7 +207,7 @@ def _become_worker(folder: Path, lifeline: int, ours: int) -> NoReturn:
         os._exit(code)
 
 
-def _watch(process: _Process, killed_at: float, folder: Path, progress: Callable[[Trial], None] | None) -> bool:
+def _watch(process: _Process, budget: Budget, folder: Path, progress: Callable[[Trial], None] | None) -> bool:
     """Pass the trials on until the process ends or its time is over; whether it ended by itself."""
     read = 0
     while True:
@@ -199,8 +215,8 @@ def _watch(process: _Process, killed_at: float, folder: Path, progress: Callable
         read = _pass_on(folder / worker.PROGRESS, read, progress)
         if ended:
             return True
-        late = time.monotonic() - killed_at
-        if late > FIRST_MODEL_SECONDS or (late > 0 and _best(folder)):
+        late = time.monotonic() - budget.killed_at
+        if late > budget.grace_seconds or (late > 0 and _best(folder)):
             return False
         time.sleep(POLL_SECONDS)
 
@@ -229,7 +245,8 @@ def _result(folder: Path, budget: Budget, code: int, in_time: bool) -> Trained:
     why = _why(folder, code, in_time)
     best = _best(folder)
     if best is None:
-        raise ModelError(f"{why} There was no model yet. Allow more time, or send fewer rows or columns.")
+        at = _so_far(folder)
+        raise ModelError(f"{why} There was no model yet{at}. Allow more time, or send fewer rows or columns.")
     return _described(best, budget, (f"{why} The best model found until then is kept.",))
 
 
@@ -249,6 +266,14 @@ def _why(folder: Path, code: int, in_time: bool) -> str:
     if code < 0:
         return f"The training broke down ({signal.Signals(-code).name})."
     raise RuntimeError(f"the training ended with exit code {code}: {_last_words(folder)}")
+
+
+def _so_far(folder: Path) -> str:
+    """What a process that was cut off without a model was at."""
+    progress = folder / worker.PROGRESS
+    if not progress.exists():
+        return ": libraries and table were still being loaded"
+    return "" if progress.stat().st_size else ": the table was still being prepared"
 
 
 def _last_words(folder: Path) -> str:

@@ -46,24 +46,23 @@ def _interval(estimate: Estimate) -> str:
 
 def _head(model: TrainedModel) -> str:
     spec = model.spec
+    kind = "A constant guess" if model.is_constant else f"A {model.algorithm} model ({model.framework})"
     classes = f" Classes: {', '.join(_plain(label) for label in model.classes[:20])}." if model.classes else ""
     return (
         f"# Model card: {_plain(spec.target)}\n\n"
-        f"A {model.algorithm} model ({model.framework}) that predicts “{_plain(spec.target)}” ({spec.task.value})."
+        f"{kind} that predicts “{_plain(spec.target)}” ({spec.task.value})."
         f"{classes} It reads {len(model.schema.columns)} columns and was fitted on {model.trained_rows} rows."
     )
 
 
 def _quality(model: TrainedModel) -> str:
-    verdict = "beats" if model.beats_baseline else "does not beat"
     rows = [f"| {name} | {_interval(estimate)} |" for name, estimate in model.metrics.items()]
     return "\n".join(
         [
             "## Quality",
             "",
             f"Measured on {len(model.test_rows)} rows that no fitting or selection has seen, with 95 % intervals.",
-            f"The model {verdict} its best baseline ({model.baseline_algorithm}: {model.metric_name} "
-            f"{_interval(model.baseline_score)}).",
+            _verdict(model),
             "",
             "| metric | test split |",
             "| --- | --- |",
@@ -73,6 +72,15 @@ def _quality(model: TrainedModel) -> str:
             *_speed(model),
         ]
     )
+
+
+def _verdict(model: TrainedModel) -> str:
+    rival = f"{model.baseline_algorithm}: {model.metric_name} {_interval(model.baseline_score)}"
+    if model.is_constant:
+        return f"It is no model: nothing beat a constant guess, so that is what is kept (beside it, {rival})."
+    own = "It is the best baseline itself. " if model.is_baseline else ""
+    verdict = "beats" if model.beats_baseline else "does not beat"
+    return f"{own}By {model.loss_name} it {verdict} the best {'other ' if own else ''}baseline ({rival})."
 
 
 def _speed(model: TrainedModel) -> list[str]:

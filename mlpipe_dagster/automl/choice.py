@@ -15,7 +15,7 @@ from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
 from mlpipe_dagster.automl.search import Candidate, Search
-from mlpipe_dagster.errors import ModelError
+from mlpipe_dagster.bias.intervals import Z95
 
 SAFETY = 1.3
 """Estimates of fitting time are stretched by this much."""
@@ -31,33 +31,39 @@ class Choice:
 
 
 def choose(search: Search) -> Choice:
-    """The best candidate, unless a simpler one is as good: it has to win by more than one standard error.
+    """The best candidate, where it is better on validation rows than all that is simpler; else the simplest that is.
 
-    A constant guess is never taken: where nothing beats it, the best linear model is.
+    Better is a lower log loss or RMSE: by more than chance (95 %) than a constant guess, since many are tried; by one
+    standard error than a linear model. Where nothing is better than a constant guess, that is taken, and said.
     """
     baselines = [candidate for candidate in search.candidates if candidate.trial.baseline and candidate.outcome]
     constant = next(candidate for candidate in baselines if candidate.algorithm is CONSTANT)
-    linear = _best_linear(search)
-    found = [c for c in search.candidates if c.outcome and c.algorithm is not CONSTANT]
-    best = min(found, key=lambda c: c.loss, default=None)
-    if best is None or linear is None:
-        raise ModelError("No model could be fitted within the time budget. Allow more time or send fewer columns.")
-    taken = best
+    useful = [c for c in search.candidates if c.algorithm is not CONSTANT and clearly_better(c, constant, Z95)]
+    if not useful:
+        baseline = min((c for c in baselines if c is not constant), key=lambda c: c.loss, default=constant)
+        return Choice(constant, baseline, (_nothing_better(search, constant),))
+    taken, linear = min(useful, key=lambda c: c.loss), _best_linear(search)
     notes: tuple[str, ...] = ()
-    if not clearly_better(best, linear):
-        taken = linear
-    if taken is not best and best.algorithm is not LINEAR:
-        notes = (
-            f"{best.algorithm.name} was not clearly better than a linear model on validation rows: linear is taken.",
+    if linear in useful and linear is not taken and not clearly_better(taken, linear):
+        name = taken.algorithm.name
+        notes = (f"{name} was not clearly better than a linear model on validation rows: linear is taken.",) * (
+            taken.algorithm is not LINEAR
         )
-    if not clearly_better(taken, constant):
         taken = linear
-        notes = (
-            "Nothing that was tried predicts the validation rows clearly better than a constant guess. "
-            "The linear model is returned so that there is something to look at; do not rely on its predictions.",
-        )
+    if taken.trial.baseline:
+        notes = (*notes, f"The best baseline itself is taken ({taken.algorithm.name}): nothing beat it in validation.")
     baseline = min((c for c in baselines if c is not taken), key=lambda c: c.loss)
     return Choice(taken, baseline, notes)
+
+
+def _nothing_better(search: Search, constant: Candidate) -> str:
+    tried = min((c.loss for c in search.candidates if c is not constant), default=float("inf"))
+    against = f" (loss {tried:.4g} against {constant.loss:.4g})" if np.isfinite(tried) else ""
+    return (
+        "Nothing that was tried predicts the validation rows better, beyond chance, than the same answer for every "
+        f"row{against}. That constant guess is what is kept: it reads no column and tells no rows apart. "
+        "Add rows or columns that say more about the target, or allow more time."
+    )
 
 
 def _best_linear(search: Search) -> Candidate | None:
@@ -67,12 +73,12 @@ def _best_linear(search: Search) -> Candidate | None:
     return best if best is None or plain is None or clearly_better(best, plain) else plain
 
 
-def clearly_better(candidate: Candidate, other: Candidate) -> bool:
-    """Lower validation loss by more than one standard error of the paired difference."""
+def clearly_better(candidate: Candidate, other: Candidate, errors: float = 1.0) -> bool:
+    """Lower validation loss by more than so many standard errors of the paired difference."""
     if candidate.outcome is None or other.outcome is None:
         return False
     saved, error = improvement(candidate.outcome, other.outcome)
-    return saved > error
+    return saved > errors * error
 
 
 @dataclass(frozen=True)

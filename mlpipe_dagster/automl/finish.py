@@ -28,7 +28,7 @@ from mlpipe_dagster.automl.metrics import (
     measure,
     published_score,
 )
-from mlpipe_dagster.automl.model import Estimate, Speed, TrainedModel, Trial
+from mlpipe_dagster.automl.model import Estimate, Speed, Threshold, TrainedModel, Trial
 from mlpipe_dagster.automl.preparation import feature_names
 from mlpipe_dagster.automl.search import Candidate, Search
 from mlpipe_dagster.automl.suspicion import learnt_by_heart, one_column, too_good
@@ -136,6 +136,7 @@ def _evaluate(fits: LastFits, choice: Choice, job: Job) -> _Scores:
     saved, error = improvement(model, constant)
     clearly_over_constant = saved > Z95 * error
     ahead = loss(model) < loss(baseline)
+    said = () if choice.taken.algorithm is CONSTANT else _verdict(choice, clearly_over_constant, ahead, model, baseline)
     validated = _validated(choice)
     return _Scores(
         training=measure(_outcome(fits.model, job, seen), job.spec.seed, only=name)[name],
@@ -144,20 +145,16 @@ def _evaluate(fits: LastFits, choice: Choice, job: Job) -> _Scores:
         baseline=measure(baseline, job.spec.seed, only=name)[name],
         beats_baseline=clearly_over_constant and ahead,
         outcome=model,
-        notes=_verdict(choice, clearly_over_constant, ahead, (loss(model), loss(baseline)), job),
+        notes=(*said, *_right_less_often(model, constant, clearly_over_constant)),
     )
 
 
 def _verdict(
-    choice: Choice,
-    clearly_over_constant: bool,
-    ahead: bool,
-    losses: tuple[float, float],
-    job: Job,
+    choice: Choice, clearly_over_constant: bool, ahead: bool, model: Outcome, baseline: Outcome
 ) -> tuple[str, ...]:
     notes = []
-    what = _loss_name(job)
-    against = f"{what} {losses[0]:.4g} against {losses[1]:.4g}"
+    what = "log loss" if model.predicted.ndim == 2 else "RMSE"
+    against = f"{what} {loss(model):.4g} against {loss(baseline):.4g}"
     rival = f"the {choice.baseline.algorithm.name} baseline"
     if not clearly_over_constant:
         notes.append(
@@ -169,6 +166,20 @@ def _verdict(
             f"On the test split {rival} did as well or better: {against}. The choice was made on validation rows."
         )
     return tuple(notes)
+
+
+def _right_less_often(model: Outcome, constant: Outcome, clearly_over_constant: bool) -> tuple[str, ...]:
+    """Better probabilities need not be more right answers: where classes are uneven, said in so many words."""
+    if not clearly_over_constant or model.predicted.ndim == 1:
+        return ()
+    right, guessed = published_score(model), published_score(constant)
+    if right > guessed:
+        return ()
+    return (
+        f"Its most probable class is right for {right:.1%} of the test rows; always answering the most common one is "
+        f"right for {guessed:.1%}. What it is better at are the probabilities (log loss {loss(model):.4g} against "
+        f"{loss(constant):.4g}): use them to rank rows, or with a threshold for your goal.",
+    )
 
 
 def _sample_notes(search: Search, job: Job) -> tuple[str, ...]:
@@ -234,6 +245,7 @@ def _assemble(
         baseline_algorithm=choice.baseline.algorithm.name,
         baseline_score=scores.baseline,
         beats_baseline=scores.beats_baseline,
+        is_baseline=choice.taken.trial.baseline,
         leaderboard=_leaderboard(search),
         budget_seconds=search.clock.budget,
         budget=tuple(search.clock.entries),
@@ -241,9 +253,15 @@ def _assemble(
         trained_rows=fits.model.rows,
         test_rows=tuple(int(row) for row in job.test_rows),
         fairness=fairness,
-        thresholds=thresholds(_scaled(_validated(choice), fits.model.pipeline), scores.outcome),
+        thresholds=_thresholds(choice, fits.model.pipeline, scores.outcome),
         speed=_speed(fits.model.pipeline, job),
     )
+
+
+def _thresholds(choice: Choice, pipeline: Pipeline, test: Outcome) -> tuple[Threshold, ...]:
+    """None for a constant guess, which no threshold parts."""
+    constant = choice.taken.algorithm is CONSTANT
+    return () if constant else thresholds(_scaled(_validated(choice), pipeline), test)
 
 
 def _scaled(validated: Outcome, pipeline: Pipeline) -> Outcome:

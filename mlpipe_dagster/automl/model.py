@@ -14,6 +14,8 @@ from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
 FeatureKind = Literal["number", "category", "boolean", "datetime"]
 ParameterValue = int | float | str | bool | None
+CONSTANT_NAME = "constant"
+"""What the guess is called that gives every row the same answer."""
 
 
 class _Frozen(BaseModel):
@@ -181,6 +183,8 @@ class TrainedModel:
     trained_rows: int
     test_rows: tuple[int, ...]
     """Positions (iloc) in the table handed to `train` of the rows no fitting or selection has seen."""
+    is_baseline: bool = False
+    """The model is itself the best baseline: nothing that was searched was better on validation rows."""
     speed: Speed | None = None
     thresholds: tuple[Threshold, ...] = ()
     """For two classes."""
@@ -188,6 +192,11 @@ class TrainedModel:
     """False for a model from outside: it may have learned from its `test_rows`, and `trained_rows` is not known."""
     fairness: Fairness = field(default_factory=Fairness)
     """How the groups of the sensitive columns fare on the test rows."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it gives every row the same answer: nothing beat that, and it is no model of the table."""
+        return self.algorithm == CONSTANT_NAME
 
     @property
     def group_metrics(self) -> tuple[GroupMetrics, ...]:

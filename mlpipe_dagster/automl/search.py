@@ -12,7 +12,9 @@ import numpy as np
 
 from mlpipe_dagster.automl.algorithms import (
     CONSTANT,
+    DEFAULT_BOOSTING,
     EXTRA_TREES,
+    HISTOGRAM,
     LINEAR,
     Algorithm,
     Fitted,
@@ -28,6 +30,10 @@ from mlpipe_dagster.automl.model import Trial
 
 LINEAR_SHARE = 0.15
 """Of the budget, at most this for the linear baseline."""
+BOOSTING_SHARE = 0.1
+"""Of the budget, at most this for the gradient boosting among the baselines."""
+EARLY_SHARE = 0.25
+"""Of the budget: where the start took more, the constant guess is kept before anything else is tried."""
 RACE_MARGIN = 1.08
 """After its first fold a candidate goes on only if its loss there is within 8 % of the best one's."""
 CONVERGED_AFTER = 40
@@ -177,10 +183,22 @@ def _fit_note(fits: list[Fitted]) -> str:
     return next((fitted.note for fitted in fits if fitted.note), "")
 
 
-def run_baselines(search: Search) -> None:
-    """A constant guess and a linear model; the linear one gets 15 % of the budget at most."""
+def run_baselines(search: Search, early: Callable[[], None] | None = None) -> None:
+    """A constant guess and a linear model; the linear one gets 15 % of the budget at most.
+
+    `early` is called between the two where the start took long: something has to be there whatever follows.
+    """
     search.try_out(CONSTANT, CONSTANT.start, search.clock.left(), baseline=True)
+    if early and search.clock.elapsed() > EARLY_SHARE * search.clock.budget:
+        early()
     search.try_out(LINEAR, LINEAR.start, LINEAR_SHARE * search.clock.budget, baseline=True)
+
+
+def run_boosting_baseline(search: Search, reserve: Reserve) -> None:
+    """scikit-learn's gradient boosting with its own settings: after the first two, since it may take longer."""
+    seconds = min(BOOSTING_SHARE * search.clock.budget, search.clock.left() - reserve(search.best()))
+    if seconds > 0:
+        search.try_out(HISTOGRAM, DEFAULT_BOOSTING, seconds, baseline=True)
 
 
 def run_search(search: Search, reserve: Reserve) -> str:

@@ -3,6 +3,7 @@
 The order of the work and the use of the budget. What happens inside each step is in the modules it calls.
 """
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +21,7 @@ from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
 from mlpipe_dagster.automl.job import Job, prepare
 from mlpipe_dagster.automl.keeper import Keeper
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
-from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
+from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline
 
 MOST_RESERVED = 0.4
 """Of the budget, at most this is kept back from the search for the last fits and the evaluation."""
@@ -79,12 +80,14 @@ def _train(
     search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress, scratch=scratch)
     keeper = Keeper(search, job, keep)
     with clock.entry("baselines"):
-        run_baselines(search)
+        run_baselines(search, keeper.keep)
     with clock.entry("best so far"):
         keeper.keep()
     search.between = keeper.keep_better
     with clock.entry("search"):
-        ended = engine.search(search, lambda best: _reserve(search, best, job))
+        reserve = functools.partial(_reserve, search, job)
+        run_boosting_baseline(search, reserve)
+        ended = engine.search(search, reserve)
         clock.remark(f"{ended}{keeper.note()}")
     with clock.entry("last fit"):
         choice = choose(search)
@@ -101,7 +104,7 @@ def _evaluation_seconds(search: Search, best: Candidate | None, job: Job) -> flo
     return max(likely, 1.2 * search.finishing_seconds)  # on this machine, as busy as it is
 
 
-def _reserve(search: Search, best: Candidate | None, job: Job) -> float:
+def _reserve(search: Search, job: Job, best: Candidate | None) -> float:
     """Seconds to keep from the search for what follows it."""
     rows = len(job.training_rows)
     fitted_again = {candidate for candidate in (best, search.best(LINEAR.name)) if candidate}

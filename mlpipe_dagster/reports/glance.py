@@ -63,6 +63,8 @@ def how(explanation: ModelExplanation) -> Markup:
             guess=number_text(explanation.guess_right or 0, 15),
             common=outcome(_commonest(explanation), explanation.target),
         )
+    if explanation.is_constant:
+        return said + " " + t("glance.constant")
     return said if explanation.beats_baseline else said + " " + t("glance.no_gain")
 
 

@@ -1,6 +1,7 @@
 """Stage `automl`: train within the budget, save without pickle, store and announce the model."""
 
 import tempfile
+import time
 from pathlib import Path
 
 from mlpipe_dagster.automl.apart import Budget, train_apart
@@ -26,7 +27,11 @@ NEEDED_APART = ("mlpipe_dagster.automl.train", "skops.io")
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
 LEADERBOARD_ROWS = 10
 CLEAR_SHOWN = 5
-SIMPLE_METHODS = {"linear": "a plain linear model", "constant": "the same answer for every row"}
+SIMPLE_METHODS = {
+    "linear": "a plain linear model",
+    "histogram gradient boosting": "gradient boosting with its usual settings",
+    "constant": "the same answer for every row",
+}
 
 
 def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
@@ -45,7 +50,7 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
         target, task = table.settled(claim)
         engine = _engine(warehouse, claim, table)
         asked = parse_time_budget(words, settings.time_budget_unit)
-        budget = Budget(claim.taken_at, enough_seconds(engine, asked, settings.short_budget))
+        seconds = enough_seconds(engine, asked, settings.short_budget)
         done = transformation_of(warehouse, claim, table, target, task)
         spec = TrainingSpec(
             target=target,
@@ -56,6 +61,8 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             engine=engine.name,
             threads=settings.threads,
         )
+        opening = time.monotonic() - claim.taken_at
+        budget = Budget(claim.taken_at, seconds, opening, settings.first_model_grace)
         trained = train_apart(
             table.parquet, spec, budget, Path(folder), lambda trial: say(_line(trial)), settings.training_memory_bytes
         )
@@ -92,7 +99,7 @@ def _store(
     new = NewModel(
         model_id=model_id,
         name=f"{table.version.name}: {model.spec.target}",
-        description=f"{model.algorithm} predicting {model.spec.target}, trained by mlpipe.",
+        description=_description(model),
         framework=model.framework,
         model_type=task.published,
         algorithm=model.algorithm,
@@ -116,6 +123,12 @@ def _store(
     return results.save_model(
         warehouse, claim, new, task, lambda name: with_model(done, model.fairness, name).model_dump(mode="json")
     )
+
+
+def _description(model: TrainedModel) -> str:
+    if model.is_constant:
+        return f"A constant guess of {model.spec.target}, no model: mlpipe found nothing better."
+    return f"{model.algorithm} predicting {model.spec.target}, trained by mlpipe."
 
 
 def _store_file(warehouse: Warehouse, file: Path, place: tuple[str, ...]) -> StoredFile:
@@ -165,16 +178,24 @@ def _result(model: TrainedModel) -> str:
         else f"it is right for {value}"
     )
     rows = f"On {len(model.test_rows):,} test rows it had never seen"
-    return (
-        f"The model ({model.algorithm}) predicts “{model.spec.target}”. {rows}, {quality}; the 95% interval is {ends}."
-    )
+    what = f"The model ({model.algorithm}) predicts “{model.spec.target}”."
+    if model.is_constant:
+        what = f"For “{model.spec.target}” there is no model but a constant guess: the same answer for every row."
+    return f"{what} {rows}, {quality}; the 95% interval is {ends}."
 
 
 def _verdict(model: TrainedModel) -> str:
     """Whether the model is worth more than a simple method, for somebody who meets the question for the first time."""
+    if model.is_constant:
+        return (
+            "Nothing that was tried predicts better than that, beyond chance. Add rows, or columns that say more about "
+            "the target, or allow more time."
+        )
     rival = SIMPLE_METHODS.get(model.baseline_algorithm, model.baseline_algorithm)
     reached = f"the best of them, {rival}, reaches {percent_text(model.baseline_score.value)}"
     if model.beats_baseline:
+        if model.is_baseline:
+            return f"It is a simple method itself: nothing more elaborate was clearly better. Of the others, {reached}."
         near = model.test_score.low <= model.baseline_score.value
         close = " The two are close: on other rows the order could change." if near else ""
         return f"Judged by {model.loss_name}, it does better than simple methods; {reached}.{close}"

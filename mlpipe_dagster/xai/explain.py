@@ -124,6 +124,7 @@ def _assembled(
         baseline_score=performance.figure(model.metric_name, model.baseline_score),
         baseline_algorithm=model.baseline_algorithm,
         beats_baseline=model.beats_baseline,
+        is_baseline=model.is_baseline,
         scores=performance.scores(model),
         right=right,
         right_share=None if right is None else right / len(asked.test),

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from mlpipe_dagster.automl.fairness.report import Disparity, GroupMetrics
+from mlpipe_dagster.automl.model import CONSTANT_NAME
 from mlpipe_dagster.tables.profile import HistogramBin
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -452,6 +453,8 @@ class ModelExplanation(_Frozen):
     baseline_score: Figure
     baseline_algorithm: str
     beats_baseline: bool
+    is_baseline: bool = False
+    """The model is the best simple method itself: nothing that was tried was better on validation rows."""
     scores: tuple[Figure, ...]
     """Training, validation and further test scores."""
     right: int | None = None
@@ -488,6 +491,11 @@ class ModelExplanation(_Frozen):
     suspicions: tuple[Note, ...]
     """What is too good to be true."""
     notes: tuple[Note, ...]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is no model of ours but a constant guess, since nothing was better."""
+        return self.held_out and self.algorithm == CONSTANT_NAME
 
 
 class ColumnSummary(_Frozen):

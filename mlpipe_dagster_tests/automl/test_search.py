@@ -6,13 +6,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlpipe_dagster.automl.algorithms import EXTRA_TREES, HISTOGRAM, LIGHTGBM, LINEAR, Algorithm, Limits
+from mlpipe_dagster.automl.algorithms import (
+    CONSTANT,
+    EXTRA_TREES,
+    HISTOGRAM,
+    LIGHTGBM,
+    LINEAR,
+    Algorithm,
+    Fitted,
+    Limits,
+)
 from mlpipe_dagster.automl.bench import Bench, Source, open_bench, random_rows
 from mlpipe_dagster.automl.choice import choose, refit
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.automl.model import TrainingSpec, Trial
-from mlpipe_dagster.automl.search import Search, run_baselines, run_search
+from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_search
 from mlpipe_dagster.automl.target import read_target
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -62,6 +72,45 @@ def test_a_search_ends_when_nothing_improves(source: Source) -> None:
     assert [trial.number for trial in seen] == list(range(1, len(seen) + 1))
     assert {trial.algorithm for trial in seen} == {"constant", "linear", "LightGBM", "extra trees"}
     assert sum(trial.algorithm == "linear" for trial in seen) <= 8
+
+
+class Weighed:
+    """A search of three candidates that saved so much log loss over a constant guess on 100 validation rows each."""
+
+    def __init__(self, linear: float, boosting: float) -> None:
+        # row losses alternate by 0.1 to both sides: a standard error of 0.01005 for what is saved
+        losses = [(CONSTANT, 0.69), (LINEAR, 0.69 - linear), (LIGHTGBM, 0.69 - boosting)]
+        self.candidates = [self._candidate(*pair) for pair in losses]
+        self.best = lambda name: next(c for c in self.candidates if c.algorithm.name == name)
+
+    def _candidate(self, algorithm: Algorithm, mean: float) -> Candidate:
+        around = 0.0 if algorithm is CONSTANT else 0.1
+        chances = np.exp(-(mean + around * np.where(np.arange(100) % 2 == 0, 1, -1)))
+        outcome = Outcome(np.zeros(100), np.column_stack([chances, 1 - chances]))
+        trial = Trial(
+            number=1, algorithm=algorithm.name, parameters={}, score=None, loss=mean, seconds=0, finished_at=0,
+            baseline=algorithm is not LIGHTGBM,
+        )  # fmt: skip
+        return Candidate(trial, algorithm, None, Fitted(None), mean, 0.0, outcome)
+
+
+@pytest.mark.parametrize(
+    ("linear", "boosting", "taken", "said"),
+    [
+        (0.019, 0.019, CONSTANT, "That constant guess is what is kept"),  # 1.89 standard errors: may be chance
+        (0.021, 0.019, LINEAR, "The best baseline itself is taken (linear)"),  # 2.09 are not
+        (0.019, 0.021, LIGHTGBM, ""),
+        (0.050, 0.051, LIGHTGBM, ""),  # the same rows: what it saves over linear is the same for each
+        (0.051, 0.050, LINEAR, "The best baseline itself is taken (linear)"),
+    ],
+)
+def test_the_choice_is_the_best_or_the_best_baseline(
+    linear: float, boosting: float, taken: Algorithm, said: str
+) -> None:
+    choice = choose(Weighed(linear, boosting))  # type: ignore[arg-type]
+    assert choice.taken.algorithm is taken
+    assert said in " ".join(choice.notes) and bool(said) == bool(choice.notes)
+    assert choice.baseline.trial.baseline and choice.baseline is not choice.taken
 
 
 def test_without_time_the_validated_fit_is_kept(bench: Bench, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pandas as pd
 import pytest
 import shap
 
+from mlpipe_dagster.automl.card import model_card
+from mlpipe_dagster.automl.clock import Clock
+from mlpipe_dagster.automl.engines import portfolio
 from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.target import read_target, split_test
@@ -42,10 +46,13 @@ def test_a_target_that_hardly_varies_is_refused() -> None:
         train(table, TrainingSpec(target="y", task=REGRESSION), 3)
 
 
-def test_noise_does_not_beat_the_baseline() -> None:
-    model = train(noise(), TrainingSpec(target="y", task=BINARY), 3)
-    assert any("does not beat a constant guess on the test split" in note for note in model.notes)
-    assert model.algorithm != "constant"
+def test_of_noise_a_constant_guess_is_kept_and_called_one() -> None:
+    model = train(noise(300), TrainingSpec(target="y", task=BINARY), 3)
+    assert model.is_constant and model.is_baseline and not model.beats_baseline
+    assert any("That constant guess is what is kept" in note for note in model.notes)
+    assert np.ptp(model.estimator.predict_proba(noise(300)), axis=0).max() == 0
+    assert model.thresholds == ()
+    assert "It is no model" in model_card(model) and "A constant model" not in model_card(model)
 
 
 def test_noise_in_regression_does_not_beat_the_baseline() -> None:
@@ -134,6 +141,20 @@ def test_progress_sees_every_trial() -> None:
     assert sorted(seen, key=lambda trial: trial.number) == sorted(told, key=lambda trial: trial.number)
 
 
+def test_before_an_engine_begins_a_baseline_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever an engine does with its time: `apart` ends it, and takes what was kept."""
+    monkeypatch.setattr(portfolio, "search", lambda search, reserve: "its own end")
+    draw = np.random.default_rng(0)
+    table = noise(150).assign(y=lambda table: np.where(table["a"] + draw.normal(size=150) > 0, "yes", "no"))
+    kept: list[TrainedModel] = []
+    early = train(table, TrainingSpec(target="y", task=BINARY), 60, keep=kept.append)
+    assert [model.algorithm for model in kept] == ["linear"] and early.is_baseline
+    kept.clear()
+    late = Clock(60, started_at=time.monotonic() - 20)
+    train(table, TrainingSpec(target="y", task=BINARY), 60, keep=kept.append, clock=late)
+    assert [model.algorithm for model in kept] == ["constant", "linear"], "a late start keeps the constant guess first"
+
+
 def test_columns_to_drop_are_no_features_but_may_be_watched(planted: pd.DataFrame) -> None:
     spec = TrainingSpec(target="bought", task=BINARY, sensitive=("town",), drop=("town", "seen"))
     model = train(planted, spec, 2)
@@ -166,7 +187,8 @@ print(sorted({{trial.algorithm for trial in model.leaderboard}}), model.notes, m
 @pytest.mark.parametrize(
     ("name", "target", "task", "sensitive", "budget", "least"),
     [
-        # least: what a first published model of each table reaches, well above a constant guess (0.62, 0.70, 0.44, 0)
+        # least: what a first published model of each table reaches, well above a constant guess (0.62, 0.44, 0); of
+        # german_credit (0.70) single splits are that far off
         ("titanic", "Survived", BINARY, ("Sex", "Age"), 5, 0.75),
         ("german_credit", "credit", BINARY, ("sex", "age"), 10, 0.6),
         ("wine_quality", "quality", MULTICLASS, ("colour",), 5, 0.55),
@@ -191,7 +213,6 @@ def test_published_tables(
         "group metrics",
     ]
     assert ledger["search"].note.startswith(("stopped by the clock", "stopped early"))
-    assert sum(entry.seconds for entry in model.budget) < 2 * budget
     finished = [trial.loss for trial in model.leaderboard if not trial.note.startswith("abandoned")]
     assert finished == sorted(finished)
     assert [trial.algorithm for trial in model.leaderboard if trial.baseline].count("constant") == 1

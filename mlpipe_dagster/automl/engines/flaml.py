@@ -52,13 +52,19 @@ def search(search: Search, reserve: Reserve) -> str:
         return _nothing(search, seconds)
     for record in records:
         search.tell(_trial(search, record, begun))
-    search.add(_candidate(search, data, min(records, key=lambda record: float(record["validation_loss"]))))
+    chosen = min(records, key=lambda record: float(record["validation_loss"]))
+    try:
+        with _alarm(search.clock.left() - reserve(search.best())):
+            candidate = _candidate(search, data, chosen)
+    except _TimeIsUp:
+        return _nothing(search, seconds, "chose what takes longer to fit than there was time")
+    search.add(candidate)
     return ended
 
 
-def _nothing(search: Search, seconds: float) -> str:
+def _nothing(search: Search, seconds: float, what: str = "ended no trial") -> str:
     search.notes.append(
-        f"{ENGINE.title} had {max(0.0, seconds):.1f} s and ended no trial: the best baseline is kept. Allow more time."
+        f"{ENGINE.title} had {max(0.0, seconds):.1f} s and {what}: the best baseline is kept. Allow more time."
     )
     return "no trial of the engine"
 
