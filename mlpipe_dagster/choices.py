@@ -5,6 +5,7 @@ Pure functions. Whether to go on, ask or stop is decided in agentic_core.py.
 
 import difflib
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -63,9 +64,11 @@ class Wishes(BaseModel):
     xai_level: Level | None = None
     sensitive_features: tuple[str, ...] | None = None
     positive_class: str | None = None
-    """The class of a binary target that counts as the positive outcome in the bias report."""
+    """The class of a binary target that counts as the positive outcome, in the bias report and of the model."""
     conditioning_column: str | None = None
-    """The column within whose values the bias report compares groups once more."""
+    """The column within whose values the bias report compares groups once more.
+
+    Of both, an empty text takes back what was named before."""
     drop: tuple[str, ...] | None = None
     """Columns that no model is trained on."""
     mitigation: MitigationWish | None = None
@@ -150,7 +153,7 @@ class Choices(BaseModel):
     task: TaskKind
     sensitive: tuple[str, ...]
     positive: str | None = None
-    """As the person named it; None where the bias report infers the positive class."""
+    """As the person named it; None where it is inferred."""
     conditioning: str | None = None
     """As the person named it; None where the bias report proposes a column."""
     drop: tuple[str, ...] = ()
@@ -178,7 +181,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     column = existing_column(profile, target)
     task, task_reason = choose_task(wishes, defaults, column, profile.row_count)
     sensitive, sensitive_reason = _choose_sensitive(profile, wishes, defaults, target)
-    _check_comparison(profile, wishes, column, task, sensitive)
+    comparison = Comparison.choose(profile, wishes, defaults, column, task, sensitive)
     drop, drop_reason = _choose_drop(profile, wishes, defaults, target)
     engine = known_engine(wishes.engine or defaults.engine or AUTO)
     budget, seconds, budget_reason = _choose_budget(wishes, defaults, engine, budget_unit)
@@ -188,8 +191,8 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         target=target,
         task=task,
         sensitive=sensitive,
-        positive=wishes.positive_class,
-        conditioning=wishes.conditioning_column,
+        positive=comparison.positive,
+        conditioning=comparison.within,
         drop=drop,
         time_budget=budget,
         time_budget_seconds=seconds,
@@ -200,7 +203,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
             f"Sensitive columns: {', '.join(sensitive) or 'none'} ({sensitive_reason}).",
-            *_comparison_named(wishes),
+            *comparison.reasons,
             *((f"Left out of training: {', '.join(drop)} ({drop_reason}).",) if drop else ()),
             f"Time budget: {budget} ({budget_reason}).",
             f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
@@ -241,15 +244,19 @@ def _choose_mitigation(
 def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes:
     """What is wished for once a person changed their mind: the changes, else what was settled, else the old wishes.
 
-    Another target leaves its task to be inferred where none is named, and its positive class.
+    Another target leaves its task to be inferred where none is named; another target or task, the positive class. A
+    column that becomes target or sensitive is no longer conditioned on.
     """
     said = changes.model_dump(exclude_none=True)
     settled = _as_wishes(recorded) if recorded else {}
     target = said.get("target_column_name", settled.get("target_column_name"))
-    if target != settled.get("target_column_name") and "task_type" not in said:
+    another = target != settled.get("target_column_name")
+    if another and "task_type" not in said:
         settled["task_type"] = None
-    if target != settled.get("target_column_name") and "positive_class" not in said:
+    if another or said.get("task_type", settled.get("task_type")) != settled.get("task_type"):
         settled["positive_class"] = None
+    if settled.get("conditioning_column") in (target, *said.get("sensitive_features", ())):
+        settled["conditioning_column"] = None
     for listed in ("sensitive_features", "drop"):
         if listed not in said and target in settled.get(listed, ()):
             settled[listed] = tuple(name for name in settled[listed] if name != target)
@@ -271,6 +278,8 @@ def _as_wishes(choices: Choices) -> dict[str, Any]:
         "target_column_name": choices.target,
         "task_type": choices.task.value,
         "sensitive_features": choices.sensitive,
+        "positive_class": choices.positive,
+        "conditioning_column": choices.conditioning,
         "drop": choices.drop,
         "time_budget": choices.time_budget,
         "engine": choices.engine,
@@ -308,28 +317,61 @@ def _choose_sensitive(profile: Profile, wishes: Wishes, defaults: Wishes, target
     return found, "found by their names and values"
 
 
-def _check_comparison(
-    profile: Profile, wishes: Wishes, column: ColumnProfile, task: TaskKind, sensitive: tuple[str, ...]
-) -> None:
-    """Raise TargetError or UserError where the positive class or the conditioning column does not fit."""
-    if wishes.positive_class is not None:
-        if task is not TaskKind.BINARY:
-            raise TargetError(
-                f"A positive class needs a target with two classes, which “{column.name}” is not. Leave it out."
-            )
-        choose_positive(column.name, {one.value: one.count for one in column.top_values}, wishes.positive_class)
-    within = wishes.conditioning_column
-    if within is None:
-        return
+@dataclass(frozen=True)
+class Comparison:
+    """What outcome counts as positive and within which column groups are compared, where somebody named them."""
+
+    positive: str | None
+    within: str | None
+    reasons: tuple[str, ...]
+
+    @classmethod
+    def choose(
+        cls,
+        profile: Profile,
+        wishes: Wishes,
+        defaults: Wishes,
+        column: ColumnProfile,
+        task: TaskKind,
+        sensitive: tuple[str, ...],
+    ) -> Self:
+        """As wished, else the default where it fits; raises TargetError or UserError for a wish that does not."""
+        positive, within = wishes.positive_class, wishes.conditioning_column
+        if positive:
+            _check_positive(positive, column, task)
+        if within:
+            _check_within(within, profile, column, sensitive)
+        if positive is None and defaults.positive_class:
+            with suppress(UserError):
+                positive = _check_positive(defaults.positive_class, column, task)
+        if within is None and defaults.conditioning_column:
+            with suppress(UserError):
+                within = _check_within(defaults.conditioning_column, profile, column, sensitive)
+        why = ("your default", "as you asked")
+        named = (
+            ("Positive outcome", positive, why[wishes.positive_class is not None]),
+            ("Compared within", within, why[wishes.conditioning_column is not None]),
+        )
+        return cls(positive or None, within or None, tuple(f"{what}: {said} ({w})." for what, said, w in named if said))
+
+
+def _check_positive(positive: str, column: ColumnProfile, task: TaskKind) -> str:
+    """The class; raises TargetError where the target has not two classes, or that is none of them."""
+    if task is not TaskKind.BINARY:
+        raise TargetError(
+            f"A positive class needs a target with two classes, which “{column.name}” is not. Leave it out."
+        )
+    choose_positive(column.name, {one.value: one.count for one in column.top_values}, positive)
+    return positive
+
+
+def _check_within(within: str, profile: Profile, column: ColumnProfile, sensitive: tuple[str, ...]) -> str:
+    """The column; raises UserError where it is absent, the target or sensitive."""
     if profile.column(within) is None:
         raise UserError(f"The conditioning column {_did_you_mean(profile, within)}")
     if within in (column.name, *sensitive):
         raise UserError(f"“{within}” is the target or a sensitive column. Name another conditioning column.")
-
-
-def _comparison_named(wishes: Wishes) -> tuple[str, ...]:
-    named = (("Positive outcome", wishes.positive_class), ("Compared within", wishes.conditioning_column))
-    return tuple(f"{what}: {said} (as you asked)." for what, said in named if said)
+    return within
 
 
 def _choose_drop(profile: Profile, wishes: Wishes, defaults: Wishes, target: str) -> tuple[tuple[str, ...], str]:

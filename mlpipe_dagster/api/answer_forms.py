@@ -5,7 +5,7 @@ Whether an answer fits is decided where it is stored (warehouse/inbox.py): what 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from mlpipe_dagster.vocabulary import split_list
 
 RADIO_CHOICES = 6
 """Up to so many choices are shown at once; more of them are a list to choose from."""
+MOST_TICKS = 40
+"""Of a list with more choices those that are chosen are shown, and a field that adds others."""
 LONG_TEXT = 200
 """Text that may be longer gets several lines."""
 YES_NO = {"true": "yes", "false": "no"}
@@ -28,12 +30,13 @@ Said = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Field:
-    """One field as it is drawn. `kind`: radio, select, ticks, lines or input; `options`: value as text to words."""
+    """One field as it is drawn. `options`: value as text to words."""
 
     name: str
     title: str
     hint: str
     kind: str
+    """radio, select, ticks, added (ticks that are added by name), lines or input."""
     options: Mapping[str, str]
     chosen: tuple[str, ...]
     required: bool
@@ -54,6 +57,12 @@ def answer_of(schema: Shape, said: Said) -> dict[str, Any]:
     return {name: _value(shapes.get(name, {}), texts) for name, texts in said.items()}
 
 
+def some_of(texts: Sequence[str], known: Container[str]) -> tuple[str, ...]:
+    """Which of the known names were ticked, one a text, or typed, several a text with commas between; as they came."""
+    parts = ((text,) if text in known else split_list(text) for text in texts)
+    return tuple(dict.fromkeys(name for named in parts for name in named))
+
+
 def _field(name: str, shape: Shape, required: bool, said: Sequence[str] | None) -> Field:
     options = _options(shape)
     kind = _kind(shape, options)
@@ -66,15 +75,17 @@ def _field(name: str, shape: Shape, required: bool, said: Sequence[str] | None) 
         hint=shape.get("description", ""),
         kind=kind,
         options=options,
-        chosen=default if said is None else tuple(text for text in said if text),
-        required=required and kind != "ticks",
+        chosen=default if said is None else some_of(said, options) if kind == "added" else tuple(filter(None, said)),
+        required=required and kind not in ("ticks", "added"),
         attributes=_attributes(shape) if kind in ("input", "lines") else {},
     )
 
 
 def _kind(shape: Shape, options: Mapping[str, str]) -> str:
     if _is_list(shape):
-        return "ticks" if options else "input"
+        if not options:
+            return "input"
+        return "ticks" if len(options) <= MOST_TICKS else "added"
     if options:
         return "radio" if len(options) <= RADIO_CHOICES else "select"
     return "lines" if shape.get("maxLength", 0) > LONG_TEXT else "input"
@@ -120,7 +131,8 @@ def _text(value: object) -> str:
 def _value(shape: Shape, texts: Sequence[str]) -> Any:
     given = [text for text in texts if text.strip()]
     if _is_list(shape):
-        parts = given if _options(shape) else split_list(",".join(given))
+        options = _options(shape)
+        parts = some_of(given, options) if options else split_list(",".join(given))
         return [_scalar(shape.get("items", {}), text) for text in parts]
     return _scalar(shape, given[-1]) if given else None
 

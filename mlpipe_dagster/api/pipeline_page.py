@@ -12,8 +12,12 @@ from urllib.parse import urlencode
 
 from fastapi.responses import Response
 
+from mlpipe_dagster.api.answer_forms import MOST_TICKS
+from mlpipe_dagster.api.engine_words import engine_choices
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, NO_MITIGATION
+from mlpipe_dagster.choices import BINARY_CLASSES
+from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TRIGGERED, Level, Mitigation, Stage, TaskKind
 from mlpipe_dagster.warehouse import audit, datasets, pipelines
 from mlpipe_dagster.warehouse.audit import AuditFilter
@@ -27,8 +31,11 @@ CHOSEN: Mapping[str, str] = {
     "target_column_name": "target",
     "task_type": "task",
     "sensitive_features": "sensitive",
+    "positive_class": "positive",
+    "conditioning_column": "conditioning",
     "drop": "drop",
     "time_budget": "time_budget",
+    "engine": "engine",
     "xai_level": "level",
     "mitigation": "mitigation",
 }
@@ -110,6 +117,7 @@ def show(
         wanted = AuditFilter(pipeline["user_id"], pipeline["dataset_id"], int(pipeline["version"].removeprefix("v")))
         trail = [audit.audit_object(row) for row in audit.latest_audit(session, wanted, TRAIL)]
         profile = datasets.profile_of(newest)
+    engines, absent = engine_choices()
     is_newest = newest.version == pipeline["version"]
     return page(
         "pipeline.html",
@@ -129,6 +137,10 @@ def show(
         tasks=TASKS,
         levels=LEVELS,
         mitigations=MITIGATIONS,
+        engines=engines,
+        absent_engines=absent,
+        most_ticks=MOST_TICKS,
+        classes=_classes(profile, pipeline),
         starts=STARTS,
         trail=[entry | {"detail": _detail(entry["detail"])} for entry in trail],
         trail_query=urlencode({"user_id": wanted.user_id, "dataset_id": wanted.dataset_id, "version": wanted.number}),
@@ -138,8 +150,14 @@ def show(
 def settled_choices(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     """What the pipeline does, in the words of the form that changes it."""
     choices = pipeline["choices"] or {}
-    settled = {field: choices[name] for field, name in CHOSEN.items() if name in choices}
+    settled = {field: choices[name] for field, name in CHOSEN.items() if choices.get(name) is not None}
     return settled | {"mitigation": settled.get("mitigation") or NO_MITIGATION}
+
+
+def _classes(profile: Profile | None, pipeline: Mapping[str, Any]) -> list[str]:
+    """The two classes of what is predicted now; none where it is something else."""
+    target = profile.column((pipeline["choices"] or {}).get("target", "")) if profile else None
+    return [one.value for one in target.top_values] if target and target.distinct == BINARY_CLASSES else []
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from mlpipe_dagster.api.parameters import (
 )
 from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.api.xai_reports import stored_page
+from mlpipe_dagster.automl.engines.known import ShortBudget
 from mlpipe_dagster.bias.mitigation.choice import MitigationWish
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.vocabulary import PipelineStatus, Stage, parse_task
@@ -44,13 +45,15 @@ class Change(BaseModel):
     conditioning_column: PlainText | None = None
     drop: tuple[PlainText, ...] | None = None
     time_budget: PlainText | None = None
+    engine: PlainText | None = None
+    short_budget: ShortBudget | None = None
     xai_level: AnyCaseLevel | None = None
     mitigation: MitigationWish | None = None
     stage: Literal["bias", "automl", "xai"] | None = None
     """Where to start; by default the first stage that the changes concern."""
 
     def wishes(self) -> Wishes:
-        """The changes as a pipeline understands them; raises TaskError for a word that is no task."""
+        """The changes as a pipeline understands them; raises TaskError or EngineError for an unknown word."""
         if self.task_type is not None:
             parse_task(self.task_type)
         return Wishes.model_validate(self.model_dump(exclude={"stage"}))

@@ -29,6 +29,8 @@ class NewPolicy(BaseModel):
     target_column_name: Word | None = None
     task_type: Word | None = None
     sensitive_features: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
+    positive_class: Word | None = None
+    conditioning_column: Word | None = None
     drop: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
     time_budget: Word | None = None
     engine: Word | None = None
@@ -50,6 +52,8 @@ class Policy(BaseModel):
     target_column_name: str | None
     task_type: str | None
     sensitive_features: list[str] | None
+    positive_class: str | None
+    conditioning_column: str | None
     drop: list[str] | None
     time_budget: str | None
     engine: str | None

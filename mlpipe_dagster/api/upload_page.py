@@ -19,6 +19,7 @@ from starlette.datastructures import FormData, UploadFile
 from mlpipe_dagster.api import error_answers
 from mlpipe_dagster.api.access import Caller, TheCaller
 from mlpipe_dagster.api.datasets import DatasetFields, store
+from mlpipe_dagster.api.engine_words import engine_choices
 from mlpipe_dagster.api.parameters import TheFlusher, TheInspector, TheWarehouse
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields
 from mlpipe_dagster.api.pipeline_page import LEVELS, MITIGATIONS, TASKS
@@ -131,6 +132,7 @@ def _page(
     status: int = 200,
 ) -> Response:
     values = warehouse.settings
+    engines, absent = engine_choices()
     return page(
         "upload.html",
         status,
@@ -142,6 +144,8 @@ def _page(
         asks=ASKS,
         tasks=TASKS,
         levels=DEFAULT | LEVELS,
+        engines=DEFAULT | engines,
+        absent_engines=absent,
         outcomes={**DEFAULT, **OUTCOMES},
         waiting_told=any(name in entered for name in WAITING),
         mitigations=DEFAULT | MITIGATIONS,

@@ -132,7 +132,7 @@ def _evaluate(fits: LastFits, choice: Choice, job: Job) -> _Scores:
     constant = Outcome(model.truth, predict(fits.constant.first.estimator, np.zeros((len(model.truth), 1))))
     baseline = _outcome(fits.baseline, job, job.test_rows) if fits.baseline else constant
     published_score(model)  # refuses test rows that do not vary
-    test = measure(model, job.spec.seed)
+    test = measure(_about_positive(model, job), job.spec.seed)
     saved, error = improvement(model, constant)
     clearly_over_constant = saved > Z95 * error
     ahead = loss(model) < loss(baseline)
@@ -253,15 +253,23 @@ def _assemble(
         trained_rows=fits.model.rows,
         test_rows=tuple(int(row) for row in job.test_rows),
         fairness=fairness,
-        thresholds=_thresholds(choice, fits.model.pipeline, scores.outcome),
+        thresholds=_thresholds(choice, fits.model.pipeline, scores.outcome, job),
         speed=_speed(fits.model.pipeline, job),
     )
 
 
-def _thresholds(choice: Choice, pipeline: Pipeline, test: Outcome) -> tuple[Threshold, ...]:
+def _thresholds(choice: Choice, pipeline: Pipeline, test: Outcome, job: Job) -> tuple[Threshold, ...]:
     """None for a constant guess, which no threshold parts."""
     constant = choice.taken.algorithm is CONSTANT
-    return () if constant else thresholds(_scaled(_validated(choice), pipeline), test)
+    if constant:
+        return ()
+    validated = _scaled(_validated(choice), pipeline)
+    return thresholds(_about_positive(validated, job), _about_positive(test, job))
+
+
+def _about_positive(outcome: Outcome, job: Job) -> Outcome:
+    """With the positive class as the second of two, which rates and thresholds are about."""
+    return outcome.turned() if job.spec.positive == next(iter(job.target.classes), "") else outcome
 
 
 def _scaled(validated: Outcome, pipeline: Pipeline) -> Outcome:
@@ -288,7 +296,9 @@ def _fairness(job: Job, pipeline: Pipeline, origins: tuple[str, ...], outcome: O
     """What the answers on the test rows mean for groups; like rows are like in all columns but the sensitive ones."""
     if not job.spec.sensitive:
         return Fairness()
-    found = measure_fairness(groupings(job.table, job.spec.sensitive, job.test_rows), outcome, job.target.classes)
+    about = _about_positive(outcome, job)
+    classes = job.target.classes if about is outcome else job.target.classes[::-1]
+    found = measure_fairness(groupings(job.table, job.spec.sensitive, job.test_rows), about, classes)
     if not job.target.classes:
         return found
     neutral = [at for at, origin in enumerate(origins) if origin not in job.spec.sensitive]

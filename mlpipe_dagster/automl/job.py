@@ -15,6 +15,7 @@ from mlpipe_dagster.automl.model import FeatureSchema, TrainingSpec
 from mlpipe_dagster.automl.target import (
     Rows,
     Target,
+    positive_class,
     rare_class_note,
     read_target,
     require_columns,
@@ -65,7 +66,7 @@ def prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> Job:
         notes += (
             f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
         )
-    spec = spec.model_copy(update={"task": target.task})
+    spec = spec.model_copy(update={"task": target.task, "positive": positive_class(target, spec)})
     source = Source(table, target, schema, training, _groups_to_even_out(table, spec))
     return Job(table, spec, target, schema, source, training_rows, test_rows, notes)
 

@@ -34,6 +34,10 @@ class Outcome:
         """Code of the most probable class of each row."""
         return np.asarray(self.predicted.argmax(axis=1))
 
+    def turned(self) -> "Outcome":
+        """Of two classes the same with the other one as the second, which rates are about."""
+        return Outcome(1 - self.truth, self.predicted[:, ::-1])
+
 
 Metric = Callable[[Outcome, Floats], Floats]
 

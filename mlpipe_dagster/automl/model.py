@@ -134,6 +134,8 @@ class TrainingSpec(_Frozen):
     sensitive: tuple[str, ...] = ()
     """Columns whose groups are compared on the test split. They stay features unless they are in `drop` as well."""
     drop: tuple[str, ...] = ()
+    positive: str | None = None
+    """Of two classes the one that rates, thresholds and fairness are about; None: the last in alphabetical order."""
     mitigation: Mitigation | None = None
     """What is done to the rows to fit on about bias in `sensitive`; never to rows that are validated or tested on."""
     engine: str = "portfolio"
@@ -205,5 +207,10 @@ class TrainedModel:
 
     @property
     def positive_class(self) -> str | None:
-        """The class that rates of a binary model are about: the last in `classes`."""
-        return self.classes[-1] if self.classes and len(self.classes) == 2 else None
+        """The class that rates of a binary model are about: as it was named, else the last in `classes`."""
+        return self.classes[self.positive_code] if self.classes and len(self.classes) == 2 else None
+
+    @property
+    def positive_code(self) -> int:
+        """Place of the positive class in `classes`; 1 where none was named."""
+        return self.classes.index(self.spec.positive) if self.classes and self.spec.positive in self.classes else 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import MISSING, Column, as_number, as_text
+from mlpipe_dagster.bias.target import choose_positive
 from mlpipe_dagster.errors import ModelError, TargetError, TaskError
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -123,6 +124,23 @@ def _classification(column: Column, spec: TrainingSpec) -> Target:
     if task is not spec.task:
         notes += (f"“{spec.target}” has two classes, so the task is binary.",)
     return Target(kept, labels, tuple(str(label) for label in classes), task, notes)
+
+
+def positive_class(target: Target, spec: TrainingSpec) -> str | None:
+    """The class that the specification names as positive, as the table writes it; None where it names none.
+
+    Raises
+    ------
+    TargetError
+        The target has not two classes, or that is none of them.
+    """
+    if spec.positive is None:
+        return None
+    if target.task is not TaskKind.BINARY:
+        raise TargetError(
+            f"A positive class needs a target with two classes, which “{spec.target}” is not. Leave it out."
+        )
+    return choose_positive(spec.target, dict.fromkeys(target.classes, 0), spec.positive)[0]
 
 
 def _fitting_task(spec: TrainingSpec, classes: NDArray[np.str_]) -> TaskKind:

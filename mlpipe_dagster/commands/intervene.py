@@ -2,6 +2,7 @@
 
 import click
 
+from mlpipe_dagster.automl.engines.known import SHORT_BUDGET
 from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, MITIGATION_WISHES
 from mlpipe_dagster.commands.client import ApiClient
 from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage, split_list
@@ -33,9 +34,15 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--target", "target_column_name", help="Another column to predict.")
 @click.option("--task", "task_type", help="Another task: binary, multiclass, classification or regression.")
 @click.option("--sensitive", help="Other sensitive columns, comma-separated; “” for none.")
+@click.option("--positive-class", help="Another of the two classes as positive outcome; “” to have it found out.")
+@click.option("--conditioning-column", help="Another column to compare groups within; “” to have it found out.")
 @click.option("--drop", help="Columns to train without, comma-separated; “” for none.")
 @click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
+@click.option("--engine", help="Who trains: auto, portfolio, flaml, autosklearn.")
+@click.option(
+    "--short-budget", type=click.Choice(SHORT_BUDGET), help="A budget below the engine's least: refuse, raise."
+)
 @click.option("--level", "xai_level", type=click.Choice([level.value for level in Level]), help="Another level.")
 @click.option(
     "--from", "stage", type=click.Choice([stage.value for stage in TRIGGERED]), help="Default: what is concerned."

@@ -58,6 +58,7 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             sensitive=table.sensitive(target),
             drop=tuple(dict.fromkeys((*table.dropped(target), *(done.not_read if done else ())))),
             mitigation=done.method if done else None,
+            positive=table.positive(target, task),
             engine=engine.name,
             threads=settings.threads,
         )
@@ -110,6 +111,7 @@ def _store(
         custom_metadata={
             "target": model.spec.target,
             "task": task.value,
+            "positive_class": model.positive_class,
             "baseline_test_accuracy": model.baseline_score.value,
             "beats_baseline": model.beats_baseline,
             "metrics": {name: estimate.model_dump() for name, estimate in model.metrics.items()},

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from mlpipe_dagster.bias.measure import measure_bias
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Finding, FindingKind
-from mlpipe_dagster.choices import Choices
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.stages.mitigation import mitigate_table
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
-from mlpipe_dagster.stages.table import Table, open_table, store_plot
+from mlpipe_dagster.stages.table import Table, comparison_named, open_table, store_plot
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.warehouse import links, results
 from mlpipe_dagster.warehouse.ledger import Claim
@@ -47,13 +46,6 @@ def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task, mitigation)
     store_plot(warehouse, "bias_report", table.version, bias_plot(report))
     return _outcome(warehouse, table, report)
-
-
-def comparison_named(choices: Choices | None, target: str) -> tuple[str | None, str | None]:
-    """The positive class and the conditioning column that a person has named for this target."""
-    if choices is None or choices.target != target:
-        return None, None
-    return choices.positive, choices.conditioning
 
 
 def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOutcome:

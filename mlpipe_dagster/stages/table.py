@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlpipe_dagster.bias.sensitive import find_sensitive
+from mlpipe_dagster.bias.target import choose_positive
 from mlpipe_dagster.choices import Choices, settle
 from mlpipe_dagster.tables.convert import to_parquet
 from mlpipe_dagster.tables.profile import Profile
@@ -42,6 +43,21 @@ class Table:
     def dropped(self, target: str) -> tuple[str, ...]:
         """The columns that a person wants no model trained on; never the target."""
         return tuple(name for name in (self.choices.drop if self.choices else ()) if name != target)
+
+    def positive(self, target: str, task: TaskKind) -> str | None:
+        """Of two classes the one that a person named for this target, else the one that the bias report takes."""
+        column = self.profile.column(target)
+        if task is not TaskKind.BINARY or column is None:
+            return None
+        named, _ = comparison_named(self.choices, target)
+        return choose_positive(target, {one.value: one.count for one in column.top_values}, named)[0]
+
+
+def comparison_named(choices: Choices | None, target: str) -> tuple[str | None, str | None]:
+    """The positive class and the conditioning column that a person has named for this target."""
+    if choices is None or choices.target != target:
+        return None, None
+    return choices.positive, choices.conditioning
 
 
 def pinned_version(warehouse: Warehouse, claim: Claim) -> DatasetVersion:

@@ -39,6 +39,8 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "drop": Stage.AUTOML,
     "mitigation": Stage.BIAS,
     "time_budget": Stage.AUTOML,
+    "engine": Stage.AUTOML,
+    "short_budget": Stage.AUTOML,
     "xai_level": Stage.XAI,
 }
 """The first stage whose result a changed choice makes untrue."""

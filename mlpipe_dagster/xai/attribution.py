@@ -29,6 +29,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlpipe_dagster.automl.calibration import Calibrated
+from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.xai.explanation import Note, Scale, ShapMethod
 from mlpipe_dagster.xai.pool import Ask, Features, Places, Pool, features_of
 from mlpipe_dagster.xai.values import Floats
@@ -152,6 +153,20 @@ def _explain_calibrated(
         base=made.base * slope + shift,
         output=made.output * slope + shift,
         ask=lambda features: ask(features) * slope + shift,
+    )
+
+
+def about_positive(made: Attribution, model: TrainedModel) -> Attribution:
+    """What was attributed, about the positive class of two: an explainer speaks of the second one."""
+    if model.positive_code == 1 or made.values.shape[2] != 1:
+        return made
+    whole, ask = 1.0 if made.scale == "probability" else 0.0, made.ask
+    return replace(
+        made,
+        values=-made.values,
+        base=whole - made.base,
+        output=whole - made.output,
+        ask=lambda features: whole - ask(features),
     )
 
 

@@ -65,14 +65,14 @@ def _mean_figure(name: str, values: Floats) -> Figure:
 
 def thresholds(subject: Subject) -> Thresholds | None:
     """What each threshold does and which suits which costs; for two classes, both of which occur."""
-    positive = subject.truth == 1
+    positive = subject.truth == subject.model.positive_code
     if len(subject.classes) != 2 or not 0 < positive.sum() < len(positive):
         subject.budget.did("thresholds", "left out")
         return None
-    chances = subject.predicted[:, 1]
+    chances = subject.predicted[:, subject.model.positive_code]
     subject.budget.did("thresholds", "exact", len(chances), len(chances), described(subject))
     return Thresholds(
-        positive=subject.classes[1],
+        positive=subject.classes[subject.model.positive_code],
         steps=tuple(_step(chances >= threshold, positive, threshold) for threshold in STEPS),
         costs=tuple(_cheapest(chances, positive, miss) for miss in MISS_COSTS),
     )

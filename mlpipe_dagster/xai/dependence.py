@@ -55,7 +55,7 @@ def explained_class(subject: Subject) -> int | None:
     if not subject.classes:
         return None
     if len(subject.classes) == 2:
-        return 1
+        return subject.model.positive_code
     return int(np.bincount(subject.choice, minlength=len(subject.classes)).argmax())
 
 

@@ -18,7 +18,7 @@ from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai import lime, performance, summary
-from mlpipe_dagster.xai.attribution import Attribution, attribute
+from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
 from mlpipe_dagster.xai.calibration import calibration, thresholds
 from mlpipe_dagster.xai.counterfactuals import counterfactual
 from mlpipe_dagster.xai.dependence import dependences, explained_class
@@ -92,6 +92,7 @@ def explain_model(
         seed=seed,
         seconds=asked.budget.share("shap"),
     )
+    attribution = about_positive(attribution, model)
     how: How = "exact" if attribution.sampling_error is None and len(attribution.rows) == len(asked.test) else "sampled"
     asked.budget.did("shap", how, len(attribution.rows), len(asked.test), output(asked, attribution))
     columns = column_importances(asked, attribution)

@@ -124,7 +124,7 @@ def output(subject: Subject, attribution: Attribution, at: int | None = None) ->
     if not subject.classes:
         return Output(scale=attribution.scale, of=subject.model.spec.target)
     if attribution.values.shape[2] == 1:
-        return Output(scale=attribution.scale, of=subject.classes[-1])
+        return Output(scale=attribution.scale, of=subject.classes[subject.model.positive_code])
     return Output(
         scale=attribution.scale, of=subject.classes[described_output(subject, attribution) if at is None else at]
     )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlpipe_dagster.automl.model import FeatureKind, TrainedModel
 from mlpipe_dagster.tables.personal import MASK
-from mlpipe_dagster.xai.attribution import Attribution, attribute
+from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
 from mlpipe_dagster.xai.explanation import Contribution, LocalExplanation, Output, RowKind
 from mlpipe_dagster.xai.importance import agreement
 from mlpipe_dagster.xai.lime import LocalSurrogate, explain_row
@@ -64,7 +64,7 @@ def explain_rows(
 
     What is really so is told where the rows hold the target.
     """
-    made = attribute(model.estimator, rows, background, model.feature_origins, seed=seed)
+    made = about_positive(attribute(model.estimator, rows, background, model.feature_origins, seed=seed), model)
     predicted = answers(model, rows)
     kept = [
         _explained(model, made, rows, background, predicted, at, kinds[at], hidden, seed) for at in range(len(rows))
@@ -128,7 +128,7 @@ def _actual(model: TrainedModel, row: pd.DataFrame) -> str:
 def _output(model: TrainedModel, made: Attribution, output: int) -> Output:
     if not model.classes:
         return Output(scale=made.scale, of=model.spec.target)
-    return Output(scale=made.scale, of=model.classes[-1] if made.values.shape[2] == 1 else model.classes[output])
+    return Output(scale=made.scale, of=model.classes[model.positive_code if made.values.shape[2] == 1 else output])
 
 
 def _lime(

@@ -27,6 +27,17 @@ SCHEMA: dict[str, Any] = {
 }
 
 
+def test_of_many_choices_those_that_are_chosen_are_shown() -> None:
+    names = [*COLUMNS, *(f"c{number}" for number in range(40))]
+    schema = {"properties": {"drop": {"type": "array", "items": {"enum": names}, "default": ["c7"]}}}
+    (field,) = fields_of(schema)
+    assert (field.kind, field.chosen, len(field.options)) == ("added", ("c7",), 43)
+    typed = {"drop": ["", "sex", "age, in years", "c1, c2,sex", "nope"]}
+    (field,) = fields_of(schema, typed)
+    assert field.chosen == ("sex", "age, in years", "c1", "c2", "nope")
+    assert answer_of(schema, typed) == {"drop": ["sex", "age, in years", "c1", "c2", "nope"]}
+
+
 def test_every_shape_becomes_a_field() -> None:
     found = {field.name: field for field in fields_of(SCHEMA)}
     assert {name: (field.kind, field.chosen) for name, field in found.items()} == {

@@ -14,6 +14,7 @@ import requests
 from mlpipe_dagster.agentic_core import NO_EXPLANATION, Ask
 from mlpipe_dagster.settings import Settings, settings
 from mlpipe_dagster.tables.excerpt import markdown_table
+from mlpipe_dagster.tables.profile import ColumnProfile, Profile, ValueCount
 from mlpipe_dagster.vocabulary import AccessRole
 from mlpipe_dagster.warehouse import datasets, inbox, keys
 from mlpipe_dagster.warehouse.outbox import Owner
@@ -109,6 +110,9 @@ def test_a_table_is_uploaded_by_clicking(page: Any, site: Site) -> None:
     page.get_by_label("Your user id").fill("cleo")
     page.get_by_label("Column to predict", exact=True).fill("paid")
     page.get_by_label("Explain for").select_option("expert")
+    page.get_by_label("Positive outcome").fill("yes")
+    page.get_by_label("Compare groups within").fill("name")
+    page.get_by_label("Trained by").select_option("portfolio")
     page.get_by_label("whether to go on after the bias report").check()
     page.get_by_label("whether to explain the model").check()
     page.get_by_role("button", name="Upload").click()
@@ -116,7 +120,16 @@ def test_a_table_is_uploaded_by_clicking(page: Any, site: Site) -> None:
     assert page.get_by_role("heading", level=1).inner_text() == "My-loans v1"
     with site.warehouse.reading() as session:
         stored = datasets.get_version(session, "cleo", "My-loans").custom_metadata
-    assert stored == {"pipeline": {"target_column_name": "paid", "xai_level": "expert", "ask": ["bias", "explain"]}}
+    assert stored == {
+        "pipeline": {
+            "target_column_name": "paid",
+            "xai_level": "expert",
+            "positive_class": "yes",
+            "conditioning_column": "name",
+            "engine": "portfolio",
+            "ask": ["bias", "explain"],
+        }
+    }
 
 
 def test_a_table_is_uploaded_by_dropping_it(page: Any) -> None:
@@ -404,6 +417,45 @@ def test_a_pipeline_is_changed_and_runs_again(page: Any, site: Site) -> None:
     expect(page.locator("#state dd").first).to_have_text("● running")
     expect(page.get_by_role("heading", name="Made before")).to_be_visible()
     expect(page.locator("#made tbody").last.locator("tr").first).to_contain_text("pipeline.run_again")
+
+
+def test_a_wide_table_is_changed_by_keyboard(page: Any, site: Site) -> None:
+    upload(site, "wide", "wanda")
+    names = ["sex", "paid", *(f"code {number}, old" for number in range(998))]
+    kinds = {"data_type": "object", "kind": "category", "missing": 0, "distinct": 2}
+    columns = tuple(
+        ColumnProfile(
+            name=name, top_values=(ValueCount(value="a", count=300), ValueCount(value="b", count=100)), **kinds
+        )
+        for name in names
+    )
+    with site.warehouse.reading() as session:
+        version = datasets.get_version(session, "wanda", "wide")
+    profile = Profile(row_count=400, columns=columns, duplicate_rows=0)
+    scenes.read_table(site.warehouse, site.folder, version, profile)
+    post(site, "/pipelines/wide/cancel?user_id=wanda")
+    page.goto("/pipelines/wide?user_id=wanda")
+    page.get_by_text("Change and run again from here").press("Enter")
+    holds_for_everybody(page)
+    assert page.locator("#actions input[type=checkbox]").count() == 1, "sex, which was found"
+    page.get_by_label("Column to predict").fill("paid")
+    left_out = page.get_by_role("group", name="Columns to train without")
+    adding = left_out.get_by_label("Add one of 1,000")
+    adding.fill("code 7, old")
+    adding.press("Enter")
+    expect(left_out.get_by_role("checkbox")).to_be_checked()
+    expect(left_out.get_by_role("status")).to_have_text("code 7, old ✓")
+    assert (page.url.endswith("/pipelines/wide?user_id=wanda"), adding.input_value()) == (True, "")
+    adding.fill("nope")
+    page.get_by_label("Positive outcome").fill("b")
+    page.get_by_role("button", name="Run again").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("“nope” is not in the table")
+    left_out.get_by_label("nope").uncheck()
+    holds_for_everybody(page)
+    page.get_by_role("button", name="Run again").press("Enter")
+    expect(page.locator("#state dd").first).to_have_text("● running")
+    choices = requests.get(f"{site.base}/pipelines/wide?user_id=wanda", timeout=30).json()["choices"]
+    assert (choices["target"], choices["drop"], choices["positive"]) == ("paid", ["code 7, old"], "b")
 
 
 def test_from_upload_to_the_reports_by_clicking(page: Any, site: Site) -> None:

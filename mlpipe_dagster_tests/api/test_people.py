@@ -214,7 +214,9 @@ def test_a_pipeline_runs_again_by_its_pages_form(client: TestClient, question: s
     page = client.get("/pipelines/loans", headers=HTML).text
     assert f'action="{address}"' in page
     assert 'name="sensitive_features" value="sex"' in page
+    assert '<option value="autosklearn" disabled>auto-sklearn (not installed here: mlpipe engines install' in page
     said = {"target_column_name": "paid", "task_type": "", "time_budget": "soon", "sensitive_features": ["sex"]}
+    said |= {"positive_class": "no", "conditioning_column": "", "engine": "portfolio"}
     refused = client.post(address, data=said, headers=HTML)
     assert refused.status_code == 422
     assert "is not a positive duration" in refused.text
@@ -225,8 +227,15 @@ def test_a_pipeline_runs_again_by_its_pages_form(client: TestClient, question: s
     assert (started.status_code, started.headers["location"]) == (303, "/pipelines/loans?user_id=ann")
     found = client.get("/pipelines/loans").json()
     assert (found["status"], found["choices"]["target"], found["choices"]["time_budget"]) == ("running", "paid", "30")
+    assert (found["choices"]["positive"], found["choices"]["conditioning"]) == ("no", None)
     assert f'action="{address}"' not in client.get("/pipelines/loans", headers=HTML).text
     assert client.post(address, data=said).status_code == 409
+    client.post("/pipelines/loans/cancel")
+    page = client.get("/pipelines/loans", headers=HTML).text
+    assert 'name="positive_class" value="no"' in page
+    assert '<datalist id="classes"><option value="yes"><option value="no"></datalist>' in page
+    client.post(address, data=said | {"time_budget": "30", "positive_class": ""})
+    assert client.get("/pipelines/loans").json()["choices"]["positive"] is None
 
 
 def test_what_is_left_as_it_was_is_no_change(client: TestClient, question: str) -> None:

@@ -16,6 +16,8 @@ WHOLE = {
     "target_column_name": "paid",
     "task_type": "binary",
     "sensitive_features": ["sex"],
+    "positive_class": "no",
+    "conditioning_column": "income",
     "time_budget": "10m",
     "engine": "portfolio",
     "short_budget": "raise",
@@ -95,6 +97,16 @@ def test_a_policy_decides_what_an_upload_leaves_open(client: TestClient, warehou
     assert (found["target"], found["task"], found["sensitive"], found["level"]) == ("paid", "binary", ["sex"], "expert")
     assert found["time_budget"] == "7s"
     assert "Target column: paid (your default)." in found["reasons"]
+    assert (found["positive"], found["conditioning"]) == ("no", "income")
+    assert "Positive outcome: no (your default)." in found["reasons"]
+
+
+def test_a_default_counts_where_it_fits(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> None:
+    client.put("/users/ann/policy", json={"positive_class": "no", "conditioning_column": "sex"})
+    upload(client, target_column_name="income")
+    read_table(warehouse, tmp_path)
+    found = choices(client)
+    assert (found["positive"], found["conditioning"], found["sensitive"]) == (None, None, ["sex"])
 
 
 def test_a_policy_of_somebody_else_decides_nothing(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 log = logging.getLogger("foreign")
 LARGEST = 16 * 1024 * 1024
 SESSION_MS = 6_000
-REST_SECONDS = 30
+REST_SECONDS = 120
 
 
 @dataclass(frozen=True)

@@ -147,12 +147,14 @@ def claim(warehouse: Warehouse, stage: Stage, what: Arrived, run_id: str = "run-
     return taken
 
 
-def read_table(warehouse: Warehouse, folder: Path, version: DatasetVersion) -> DatasetVersion:
+def read_table(
+    warehouse: Warehouse, folder: Path, version: DatasetVersion, found: Profile | None = None
+) -> DatasetVersion:
     """Play the dataset stage of that version: its profile is stored and the core has decided."""
     held = claim(warehouse, Stage.DATASET, upload_event(warehouse, version), f"run-{version.id}")
     parquet = folder / "table.parquet"
     parquet.write_bytes(b"PAR1")
-    return results.save_dataset(warehouse, held, version.id, parquet, profile())
+    return results.save_dataset(warehouse, held, version.id, parquet, found or profile())
 
 
 def outbox_rows(warehouse: Warehouse, event_type: str | None = None) -> list[OutboxRow]:

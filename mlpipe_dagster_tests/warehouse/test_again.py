@@ -7,7 +7,7 @@ import pytest
 
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.errors import Conflict, MlpipeError, TargetError, UserError
-from mlpipe_dagster.stages.bias import comparison_named
+from mlpipe_dagster.stages.table import comparison_named
 from mlpipe_dagster.vocabulary import Level, Stage, TaskKind
 from mlpipe_dagster.warehouse import datasets, decisions, interventions, pipelines, reports, results
 from mlpipe_dagster.warehouse.again import run_again
@@ -53,6 +53,7 @@ def history(warehouse: Warehouse) -> list[dict[str, object]]:
         (None, {"positive_class": "maybe"}, TargetError, "“maybe” is not a class of the target column “paid”"),
         (None, {"conditioning_column": "nope"}, UserError, "The conditioning column “nope” is not in the table"),
         (None, {"conditioning_column": "paid"}, UserError, "“paid” is the target or a sensitive column"),
+        (None, {"engine": "autosklearn", "time_budget": "5"}, UserError, "at least 30 seconds, not 5"),
         (None, {"drop": ["nope"]}, UserError, "The column to leave out “nope” is not in the table"),
         (None, {"drop": ["paid"]}, UserError, "“paid” is what is predicted"),
         (None, {"time_budget": "soon"}, UserError, "soon"),
@@ -137,6 +138,35 @@ def test_the_positive_class_and_the_conditioning_column_start_from_bias(
     assert comparison_named(choices, "income") == comparison_named(None, "paid") == (None, None)
     assert "Positive outcome: No (as you asked)." in choices.reasons
     assert "Compared within: income (as you asked)." in choices.reasons
+
+
+def test_what_was_named_stays_until_it_does_not_fit_or_is_taken_back(
+    warehouse: Warehouse, loans: DatasetVersion
+) -> None:
+    def changed(**changes: object) -> tuple[str | None, str | None]:
+        again(warehouse, **changes)
+        interventions.cancel_pipeline(warehouse, "loans", "ann", by="ann")
+        with warehouse.reading() as session:
+            choices = decisions.recorded_choices(session, OWNER)
+        assert choices is not None
+        return choices.positive, choices.conditioning
+
+    assert changed(positive_class="no", conditioning_column="income") == ("no", "income")
+    assert changed(time_budget="5m") == ("no", "income")
+    assert changed(conditioning_column="") == ("no", None)
+    assert changed(conditioning_column="income") == ("no", "income")
+    assert changed(target_column_name="income") == (None, None)
+    assert changed(target_column_name="paid", positive_class="yes") == ("yes", None)
+    assert changed(positive_class="") == (None, None)
+
+
+def test_another_engine_starts_from_the_training(warehouse: Warehouse, loans: DatasetVersion) -> None:
+    again(warehouse, engine="flaml", time_budget="5")
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, OWNER)
+    assert choices is not None and choices.engine == "flaml"
+    assert "Engine: FLAML (as you asked)." in choices.reasons
 
 
 def test_columns_to_train_without_start_from_the_training(warehouse: Warehouse, loans: DatasetVersion) -> None:

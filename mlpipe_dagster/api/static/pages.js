@@ -163,6 +163,41 @@ class UploadForm {
   }
 }
 
+/** A field that adds names to a long list of choices: each name of its list becomes a box that is ticked. */
+class Adding {
+  constructor(field) {
+    this.field = field;
+    this.told = field.parentElement.querySelector("[role=status]");
+    this.chosen = field.parentElement.querySelector(".many");
+    field.addEventListener("input", (event) => { if (event.inputType === "insertReplacementText" || !event.inputType) this.take(); });
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && field.value.trim()) { event.preventDefault(); this.take(); }
+    });
+  }
+
+  take() {
+    const name = [this.field.value, this.field.value.trim()].find((text) => this.known(text));
+    if (name === undefined) return;
+    const boxes = [...this.chosen.querySelectorAll("input")];
+    const box = boxes.find((each) => each.value === name) ?? this.added(name);
+    box.checked = true;
+    this.field.value = "";
+    this.told.textContent = `${name} ✓`;
+  }
+
+  known(text) {
+    return [...this.field.list.options].some((option) => option.value === text);
+  }
+
+  added(name) {
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", name: this.field.name, value: name });
+    const label = Object.assign(document.createElement("label"), { className: "choice" });
+    label.append(box, " ", Object.assign(document.createElement("bdi"), { textContent: name }));
+    this.chosen.append(label);
+    return box;
+  }
+}
+
 /** Regions marked data-live are kept as the server would write them now. */
 class Live {
   constructor(regions) {
@@ -212,6 +247,7 @@ class Live {
       this.written.set(region.id, fresh.innerHTML);
       const link = region.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       region.replaceChildren(...fresh.childNodes);
+      enliven(region);
       if (link) region.querySelector(`a[href="${CSS.escape(link)}"]`)?.focus();
       if (fresh.dataset.poll) region.dataset.poll = fresh.dataset.poll;
       else delete region.dataset.poll;
@@ -224,6 +260,8 @@ class Live {
   }
 }
 
+const enliven = (place) => { for (const field of place.querySelectorAll("[data-adds]")) new Adding(field); };
+enliven(document);
 const upload = document.getElementById("upload");
 if (upload) new UploadForm(upload);
 const regions = [...document.querySelectorAll("[data-live]")];

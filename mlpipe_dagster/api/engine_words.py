@@ -1,0 +1,19 @@
+"""The engines in the words of a form's choices: what each needs, and which are not installed here.
+
+Which there are is said in automl/engines/known.py.
+"""
+
+from mlpipe_dagster.automl.engines.known import KNOWN, SMALLEST_BUDGET, KnownEngine
+
+
+def engine_choices() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Name to words of each engine, and the names of those that cannot be chosen here."""
+    absent = tuple(name for name, engine in KNOWN.items() if not engine.is_installed())
+    return {name: _words(engine, name in absent) for name, engine in KNOWN.items()}, absent
+
+
+def _words(engine: KnownEngine, absent: bool) -> str:
+    if absent:
+        return f"{engine.title} (not installed here: {engine.installing})"
+    least = engine.smallest_budget
+    return engine.title if least <= SMALLEST_BUDGET else f"{engine.title} (at least {least:g} seconds)"
