@@ -33,7 +33,8 @@ RUNTIME = [
     "requests>=2.32",  # the CLI speaks to the API
     "prometheus-client>=0.23",  # /metrics
     "apprise>=1.9",  # notifications outside: e-mail, chat, webhooks
-    "onnxruntime>=1.23",  # foreign models are explained from ONNX: data, no code
+    "onnx>=1.23",  # models are written as ONNX too
+    "onnxruntime>=1.23",  # and held against it; foreign models are explained from ONNX: data, no code
     "jsonschema>=4.25",  # answers are held against the form of their question
     "s3fs>=2026.9",  # DuckDB and pandas over S3
 ]

@@ -17,7 +17,7 @@ from typing import NoReturn
 from mlpipe_dagster import errors
 from mlpipe_dagster.automl import artefacts, worker
 from mlpipe_dagster.automl.engines.known import SMALLEST_BUDGET
-from mlpipe_dagster.automl.model import BudgetEntry, TrainedModel, TrainingSpec, Trial
+from mlpipe_dagster.automl.model import BudgetEntry, OnnxExport, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.worker import OUT_OF_MEMORY, Refusal, Task
 from mlpipe_dagster.errors import BudgetError, ModelError, UserError
 from mlpipe_dagster.services.guard import signal_group
@@ -292,5 +292,7 @@ def _described(folder: Path, budget: Budget, notes: tuple[str, ...]) -> Trained:
             f"The training took {taken:.1f} s of a budget of {budget.seconds:g} s: the machine is too slow or busy for "
             "so short a budget.",
         )
+    if model.onnx is None:  # the best until it was cut off
+        model = replace(model, onnx=OnnxExport(note=worker.NO_TIME), notes=(*model.notes, worker.NO_TIME))
     model = replace(model, notes=(*notes, *model.notes), budget=(*model.budget, entry), budget_seconds=budget.seconds)
     return Trained(model, artefacts.describe(model, folder))

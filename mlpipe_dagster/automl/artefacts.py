@@ -5,6 +5,7 @@ What the files mean to people is in the model card. Nothing from outside is unpi
 
 import hashlib
 import json
+import platform
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mlpipe_dagster.automl.alone import predict as predict_program
+from mlpipe_dagster.automl.alone.code import code_zip
 from mlpipe_dagster.automl.card import model_card
 from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.errors import ModelError
@@ -19,11 +22,16 @@ from mlpipe_dagster.errors import ModelError
 MODEL_FILE = "model.skops"
 ENGINE_FILE = "engine_model.joblib"
 """What an engine with an interpreter of its own made: never read by ours."""
+ONNX_FILE = "model.onnx"
+PROGRAM_FILE = "predict.py"
+CODE_FILE = "mlpipe_code.zip"
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "model_card.md"
 LEADERBOARD_FILE = "leaderboard.json"
 REQUIREMENTS_FILE = "requirements.txt"
-LIBRARIES = ("scikit-learn", "lightgbm", "numpy", "pandas", "scipy", "skops", "mlpipe-dagster")
+REQUIRED = ("lightgbm", "numpy", "onnxruntime", "pandas", "pydantic", "scikit-learn", "scipy", "skops")
+"""What `predict.py` needs."""
+LIBRARIES = (*REQUIRED, "mlpipe-dagster")
 TRUSTED_TYPES = frozenset(
     {
         "collections.OrderedDict",
@@ -64,12 +72,20 @@ def save(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
 
 
 def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
-    """Write what is known of the model beside its saved estimator, in place of what stood there; all its files."""
+    """Write what is known of the model beside its saved estimator, in place of what stood there; all its files.
+
+    Each file is replaced as a whole: whoever is killed here leaves a model that loads.
+    """
     described = _MODELS.dump_python(model, mode="json", exclude={"estimator"})
+    alone = not (folder / ENGINE_FILE).exists()
     manifest = {
         "format": 1,
         "sha256": _sha256(folder / MODEL_FILE),
-        **({"engine_sha256": _sha256(folder / ENGINE_FILE)} if (folder / ENGINE_FILE).exists() else {}),
+        **(
+            {"code_sha256": hashlib.sha256(code_zip()).hexdigest()}
+            if alone
+            else {"engine_sha256": _sha256(folder / ENGINE_FILE)}
+        ),
         "libraries": _libraries(),
         "model": described,
     }
@@ -77,12 +93,17 @@ def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
         MANIFEST_FILE: json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False),
         CARD_FILE: model_card(model),
         LEADERBOARD_FILE: json.dumps(described["leaderboard"], indent=1, ensure_ascii=False, allow_nan=False),
-        REQUIREMENTS_FILE: "".join(f"{name}=={number}\n" for name, number in _libraries().items()),
+        REQUIREMENTS_FILE: _requirements(),
     }
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    own = [folder / name for name in (MODEL_FILE, ENGINE_FILE) if (folder / name).exists()]
-    return (*own, *(folder / name for name in texts))
+    contents = {name: text.encode() for name, text in texts.items()}
+    if alone:
+        contents |= {PROGRAM_FILE: Path(predict_program.__file__).read_bytes(), CODE_FILE: code_zip()}
+    for name, content in contents.items():
+        part = folder / f"{name}.part"
+        part.write_bytes(content)
+        part.replace(folder / name)
+    own = [folder / name for name in (MODEL_FILE, ENGINE_FILE, ONNX_FILE) if (folder / name).exists()]
+    return (*own, *(folder / name for name in contents))
 
 
 def load(folder: Path) -> TrainedModel:
@@ -109,6 +130,13 @@ def _untouched(folder: Path, name: str, sha256: object) -> Path:
     if _sha256(path) != sha256:
         raise ModelError(f"{name} is not the file that was saved: its SHA-256 differs. Train the model again.")
     return path
+
+
+def onnx_file(folder: Path, model: TrainedModel) -> Path:
+    """The ONNX file beside a model; raises ModelError where there is none, or it is not the one that was saved."""
+    if model.onnx is None or model.onnx.sha256 is None:
+        raise ModelError(f"There is no ONNX file. {model.onnx.note if model.onnx else 'Predict with model.skops.'}")
+    return _untouched(folder, ONNX_FILE, model.onnx.sha256)
 
 
 def description(folder: Path) -> TrainedModel:
@@ -159,3 +187,9 @@ def _sha256(path: Path) -> str:
 
 def _libraries() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
+
+
+def _requirements() -> str:
+    """For pip: the exact versions, for the Python that the model was made with."""
+    lines = [f"{name}=={number}" for name, number in _libraries().items() if name in REQUIRED]
+    return "\n".join([f"# Python {platform.python_version()}", *lines]) + "\n"

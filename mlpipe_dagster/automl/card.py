@@ -8,7 +8,7 @@ from mlpipe_dagster.automl.fairness.report import (
     Fairness,
     GroupMetrics,
 )
-from mlpipe_dagster.automl.model import Estimate, TrainedModel
+from mlpipe_dagster.automl.model import Estimate, OnnxExport, TrainedModel
 from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 
@@ -217,7 +217,19 @@ def _use(model: TrainedModel) -> str:
     columns = "\n".join(f"- {_plain(column.name)} ({column.kind})" for column in model.schema.columns[:50])
     return (
         "## Use\n\n"
-        "`mlpipe_dagster.automl.artefacts.load(folder)` checks and loads the model; its `estimator` takes a pandas "
-        "DataFrame with these columns. Install `requirements.txt` first. The file is no pickle.\n\n"
-        f"{columns}"
+        "`pip install -r requirements.txt`, then `python predict.py rows.csv --output predictions.csv`: the rows need "
+        "these columns, and mlpipe need not be installed. Where it is, `mlpipe_dagster.automl.artefacts.load(folder)` "
+        "checks and loads the model; its `estimator` takes a pandas DataFrame. The file is no pickle.\n\n"
+        f"{_onnx(model.onnx)}{columns}"
+    )
+
+
+def _onnx(made: OnnxExport | None) -> str:
+    if made is None or made.sha256 is None:
+        return f"{made.note}\n\n" if made else ""
+    return (
+        "`model.onnx` is the same pipeline for other languages, one input a column: numbers (NaN where missing), truth "
+        "values as 1, 0 and NaN, dates as days since 1970-01-01 UTC with their fraction, texts trimmed and “” "
+        f"where missing. On {made.rows} test rows its answers are within {made.difference:.1g} of the model's "
+        f"({made.tolerance:g} are allowed; of numbers, in standard deviations of the answers).\n\n"
     )

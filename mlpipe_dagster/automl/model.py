@@ -73,6 +73,19 @@ class Speed(_Frozen):
     """How many `many_rows` are."""
 
 
+class OnnxExport(_Frozen):
+    """The ONNX file beside a model, or why there is none."""
+
+    sha256: str | None = None
+    """None: there is no file."""
+    difference: float | None = None
+    """Largest one from the model's own answers on `rows` test rows: of probabilities, or of values in units of the
+    standard deviation of the model's answers."""
+    tolerance: float | None = None
+    rows: int = 0
+    note: str = ""
+
+
 class BudgetEntry(_Frozen):
     """One line of the budget ledger."""
 
@@ -192,6 +205,8 @@ class TrainedModel:
     """For two classes."""
     held_out: bool = True
     """False for a model from outside: it may have learned from its `test_rows`, and `trained_rows` is not known."""
+    onnx: OnnxExport | None = None
+    """None: not tried."""
     fairness: Fairness = field(default_factory=Fairness)
     """How the groups of the sensitive columns fare on the test rows."""
 

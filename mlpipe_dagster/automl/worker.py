@@ -12,12 +12,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
+from mlpipe_dagster.automl.model import OnnxExport, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MODEL = "model"
 BEST = "best-"
@@ -26,6 +31,8 @@ PROGRESS = "progress.jsonl"
 REFUSAL = "refusal.json"
 LOG = "log.txt"
 OUT_OF_MEMORY = "out of memory"
+MOST_EXPORT_SECONDS, EXPORT_SHARE, LEAST_EXPORT_SECONDS = 0.5, 0.05, 0.1
+NO_TIME = "No ONNX file was made: no time was left. Allow more time."
 FIRST_TO_GO = "900"
 """Linux's preference for ending this process, not the run that watches it, when the machine is out of memory."""
 
@@ -90,7 +97,7 @@ def _train(task: Task) -> None:
     from mlpipe_dagster.automl.train import train
     from mlpipe_dagster.tables.load import load
 
-    clock = Clock(task.budget_seconds, started_at=task.started_at)
+    clock = Clock(task.budget_seconds - _seconds_kept(task.budget_seconds), started_at=task.started_at)
     with clock.entry("start", since=0.0):
         table = load(task.parquet)
     with (task.folder / PROGRESS).open("a", encoding="utf-8", buffering=1) as progress:
@@ -103,7 +110,27 @@ def _train(task: Task) -> None:
             clock=clock,
             scratch=task.folder,
         )
+    saving_from = time.monotonic()
     _put(model, task.folder, MODEL)
+    saved_at = time.monotonic()
+    _add_onnx(model, table, task, saved_at + LEAST_EXPORT_SECONDS + (saved_at - saving_from))
+
+
+def _seconds_kept(budget_seconds: float) -> float:
+    """Of the budget, for the ONNX file: little, as it is written from what is there."""
+    return min(MOST_EXPORT_SECONDS, EXPORT_SHARE * budget_seconds)
+
+
+def _add_onnx(model: TrainedModel, table: "pd.DataFrame", task: Task, likely_end: float) -> None:
+    """Write the model as ONNX beside the saved one, unless the time does not suffice; what came of it is described."""
+    from mlpipe_dagster.automl import artefacts
+    from mlpipe_dagster.automl.onnx_model.export import export
+
+    folder = task.folder / MODEL
+    late = likely_end > task.started_at + task.budget_seconds
+    made = OnnxExport(note=NO_TIME) if late else export(model, table, folder / artefacts.ONNX_FILE)
+    notes = (*model.notes, made.note) if made.note else model.notes
+    artefacts.describe(replace(model, onnx=made, notes=notes), folder)
 
 
 def _tell(write: Callable[[str], object], trial: Trial) -> None:

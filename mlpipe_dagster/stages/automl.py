@@ -22,9 +22,15 @@ from mlpipe_dagster.warehouse.results import NewModel, StoredFile
 from mlpipe_dagster.warehouse.schema import ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
-NEEDED_APART = ("mlpipe_dagster.automl.train", "skops.io")
+NEEDED_APART = ("mlpipe_dagster.automl.train", "mlpipe_dagster.automl.onnx_model.export", "skops.io")
 """What the training imports in its own process."""
-CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown", ".txt": "text/plain"}
+CONTENT_TYPES = {
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".py": "text/x-python",
+    ".txt": "text/plain",
+    ".zip": "application/zip",
+}
 LEADERBOARD_ROWS = 10
 CLEAR_SHOWN = 5
 SIMPLE_METHODS = {

@@ -11,12 +11,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mlpipe_dagster.automl import apart, artefacts
 from mlpipe_dagster.automl.apart import Budget, train_apart
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
+from mlpipe_dagster.automl.onnx_model import run as onnx_run
+from mlpipe_dagster.automl.worker import NO_TIME
 from mlpipe_dagster.errors import BudgetError, ModelError, TargetError
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster_tests.automl.broken_worker import KEPT_MODEL
@@ -73,7 +76,8 @@ def test_a_training_that_hangs_is_ended_with_all_it_started(breaking: Path, proc
     assert (last.what, last.note) == ("cut off", trained.model.notes[0])
     assert artefacts.load(breaking / "best-0").estimator is not None
     assert [file.name for file in trained.files] == [
-        "model.skops", "manifest.json", "model_card.md", "leaderboard.json", "requirements.txt"
+        "model.skops", "manifest.json", "model_card.md", "leaderboard.json", "requirements.txt", "predict.py",
+        "mlpipe_code.zip",
     ]  # fmt: skip
     wait_until(lambda: all(is_gone(int(pid)) for pid in processes.read_text().split()))
 
@@ -153,6 +157,13 @@ def test_the_real_one_trains_and_tells(parquet: Path, tmp_path: Path, planted: p
         ["evaluation", "group metrics", "cut off"],  # with very many
     )
     assert loaded.budget_seconds == 8
+    assert loaded.onnx is not None
+    if loaded.onnx.sha256:  # else no time was left on a busy machine
+        found = onnx_run.predict(artefacts.onnx_file(trained.files[0].parent, loaded), loaded.schema, planted)
+        np.testing.assert_allclose(found, loaded.estimator.predict_proba(planted), atol=loaded.onnx.tolerance)
+    else:
+        assert loaded.onnx.note == NO_TIME
+        assert NO_TIME in loaded.notes
     assert {trial.number for trial in seen} >= {trial.number for trial in loaded.leaderboard}
 
 

@@ -82,8 +82,10 @@ def test_the_files_beside_the_model(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == [
         "leaderboard.json",
         "manifest.json",
+        "mlpipe_code.zip",
         "model.skops",
         "model_card.md",
+        "predict.py",
         "requirements.txt",
     ]
     card = (saved / "model_card.md").read_text()
