@@ -87,14 +87,13 @@ class Cube:
     """All that was counted."""
 
     question: Question
-    sums: _Answer
-    histograms: _Answer | None
+    answer: _Answer
 
     def tally(self, wanted: Set) -> Tally:
         """The groups of a set that was asked for, or of a part of one; () is all rows together."""
         question = self.question
         cover = next(one for one in question.widest if set(wanted) <= set(one))
-        groups, index, rows = self.sums.grouped(cover, wanted)
+        groups, index, rows = self.answer.grouped(cover, wanted)
         shape = (len(groups),)
         sizes = _added(index, rows.columns["n"], shape)
         moments: tuple[Moments | None, ...] = (None,) * len(groups)
@@ -103,31 +102,23 @@ class Cube:
             counts = strata.sum(axis=1)
         else:
             strata = None
-            counts, moments = self._by_cell(cover, wanted, groups), _moments(index, rows, len(groups))
+            counts = _added(index, rows.columns["cells"], (len(groups), rows.columns["cells"].shape[1]))
+            moments = _moments(index, rows, len(groups))
         gaps = _gap_moments(question.cells, sizes, *(_added(index, rows.columns[name], shape) for name in ("m1", "m2")))
         return Tally(groups, sizes, counts, strata if question.strata else None, moments, gaps)
 
-    def _by_cell(self, cover: Set, wanted: Set, groups: IntArray) -> IntArray:
-        """Rows by group and cell; a group without any known target has none."""
-        edges = self.question.edges
-        if self.histograms is None or edges is None:
-            return np.zeros((len(groups), 0), dtype=np.int64)
-        found, index, rows = self.histograms.grouped(cover, wanted)
-        place = np.searchsorted(edges, rows.columns["key"])
-        counted = _added((index, place), rows.columns["value"], (len(found), len(edges)))
-        by_group = {tuple(group): cells for group, cells in zip(found.tolist(), counted, strict=True)}
-        nothing = np.zeros(len(edges), dtype=np.int64)
-        return np.array([by_group.get(tuple(group), nothing) for group in groups.tolist()]).reshape(-1, len(edges))
-
 
 def count_rows(table: Table, question: Question) -> Cube:
-    """One pass over the table, and for a numeric target another one for the cells of its distribution."""
-    sums = "count(*) AS n, coalesce(sum(m), 0) AS m1, coalesce(sum(m * m), 0) AS m2"
+    """One pass over the table."""
+    aggregates = "count(*) AS n, coalesce(sum(m), 0) AS m1, coalesce(sum(m * m), 0) AS m2"
     if question.edges is None:
-        return Cube(question, _answer(table, question, sums), None)
-    sums += ", count(x) AS known, coalesce(avg(x), 0) AS mean, coalesce(stddev_samp(x), 0) AS deviation"
-    cells = f"unnest(map_entries(histogram(x, {question.edges.tolist()}::DOUBLE[])), max_depth := 2)"
-    return Cube(question, _answer(table, question, sums), _answer(table, question, cells))
+        return Cube(question, _answer(table, question, aggregates))
+    aggregates += ", count(x) AS known, coalesce(avg(x), 0) AS mean, coalesce(stddev_samp(x), 0) AS deviation"
+    cells = f"map_values(histogram(x, {question.edges.tolist()}::DOUBLE[]))"
+    aggregates += f", list_resize(coalesce({cells}, []), {len(question.edges)}, 0) AS cells"  # no value: NULL
+    answer = _answer(table, question, aggregates)
+    answer.columns["cells"] = np.stack(list(answer.columns["cells"])).astype(np.int64)
+    return Cube(question, answer)
 
 
 def count_gaps(table: Table, features: Sequence[Labels], columns: Sequence[str]) -> list[tuple[IntArray, IntArray]]:
