@@ -1,25 +1,31 @@
 """Intersections: which sensitive columns are taken together, and what their groups are called.
 
-Two and three columns of the first four are crossed. The largest groups of each intersection are kept apart; all rows
-count in “everyone else”.
+Two and three columns are crossed, as many as a budget allows. The largest groups of each intersection are kept apart;
+all rows count in “everyone else”.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from mlpipe_dagster.bias.compare import GroupName, Subject
 from mlpipe_dagster.bias.counts import Set, Tally
-from mlpipe_dagster.bias.groups import Cells
+from mlpipe_dagster.bias.groups import Cells, Labels
 from mlpipe_dagster.bias.intervals import combined
-from mlpipe_dagster.bias.report import FeatureBias
+from mlpipe_dagster.bias.report import TOO_FEW_BELOW, FeatureBias
+from mlpipe_dagster.bias.sample import Sample
+from mlpipe_dagster.reports.wording import list_text
 
 KIND = "intersection"
-MOST_CROSSED = 4
-"""Columns that are crossed; more would make hundreds of comparisons."""
+MOST_INTERSECTIONS = 20
+"""All pairs and threes of five columns; each further one makes the tests of all others less sharp."""
+MOST_CROSSED_GROUPS = 20_000
+"""So many groups the intersections of a report can have together, with rows or without."""
 MOST_TOGETHER = 3
+_MOST_NAMED = 5
 LARGEST_CROSSED = 24
 """Groups of an intersection that are kept apart."""
 MOST_CROSSED_CLASSES = 5
@@ -28,18 +34,58 @@ MOST_CROSSED_CELLS = 250
 """A number's distribution is compared at so many quantiles between the groups of intersections."""
 
 
-def crossings(features: int) -> tuple[Set, ...]:
-    """The intersections of so many features: pairs, then threes."""
-    crossed = range(min(features, MOST_CROSSED))
-    return tuple(one for size in range(2, MOST_TOGETHER + 1) for one in combinations(crossed, size))
+@dataclass(frozen=True)
+class Crossings:
+    """The intersections that are measured, pairs first, and what is said of those that are not."""
+
+    sets: tuple[Set, ...]
+    note: str = ""
 
 
-def cross_note(columns: Sequence[str]) -> str:
-    """What is said where not all columns are crossed; empty otherwise."""
-    if len(columns) <= MOST_CROSSED:
-        return ""
-    named = ", ".join(f"“{column}”" for column in columns[:MOST_CROSSED])
-    return f"Intersections are measured of the first {MOST_CROSSED} sensitive columns: {named}."
+def choose_crossings(sample: Sample, labels: Mapping[str, Labels]) -> Crossings:
+    """All pairs, then all threes; where not all fit in the budget, first those with most rows in large groups.
+
+    `sample` has the groups of the columns of `labels`. The outcome has no say: intersections that were chosen by it
+    would look worse than chance makes them.
+    """
+    names, room = list(labels), MOST_CROSSED_GROUPS
+    chosen: list[Set] = []
+    said, left_out = [], []
+    for size, called in zip(range(2, MOST_TOGETHER + 1), ("pairs", "threes"), strict=True):
+        before, possible = len(chosen), math.comb(len(names), size)
+        if before < MOST_INTERSECTIONS:
+            for parts in sorted(combinations(range(len(names)), size), key=lambda one: -_in_large_groups(sample, one)):
+                groups = math.prod(len(labels[names[part]].names) for part in parts)
+                if len(chosen) < MOST_INTERSECTIONS and groups <= room:
+                    chosen.append(parts)
+                    room -= groups
+                else:
+                    left_out.append(" \u00d7 ".join(names[part] for part in parts))
+        said.append(f"{len(chosen) - before} of {possible:,} {called}")
+    every = sum(math.comb(len(names), size) for size in range(2, MOST_TOGETHER + 1))
+    note = _note(len(names), said, left_out, every - len(chosen)) if len(chosen) < every else ""
+    return Crossings(tuple(sorted(chosen, key=lambda parts: (len(parts), parts))), note)
+
+
+def _in_large_groups(sample: Sample, parts: Set) -> float:
+    """The share of rows in groups of the intersection that have 30 rows or more in the table, by the sample."""
+    columns = list(sample.groups.values())
+    codes, known = np.zeros(sample.rows, dtype=np.int64), np.ones(sample.rows, dtype=np.bool_)
+    for part in parts:
+        codes = codes * (int(columns[part].max(initial=0)) + 1) + columns[part]
+        known &= columns[part] >= 0
+    counts = np.bincount(codes[known])
+    return float(counts[counts * sample.of >= TOO_FEW_BELOW * sample.rows].sum() / max(sample.rows, 1))
+
+
+def _note(columns: int, said: Sequence[str], left_out: Sequence[str], missing: int) -> str:
+    named = [f"“{one}”" for one in left_out[:_MOST_NAMED]]
+    named += [f"{missing - len(named):,} more"] if missing > len(named) else []
+    return (
+        f"Of the intersections of {columns} sensitive columns, {' and '.join(said)} are measured: those with most rows "
+        f"in groups of {TOO_FEW_BELOW} or more. Not measured: {list_text(named)}. Name fewer sensitive columns to "
+        "have theirs measured."
+    )
 
 
 def largest(tally: Tally) -> Tally:

@@ -159,7 +159,8 @@ def find_conflicts(table: Table, profile: Profile, target: str, classes: Labels 
     found = table.connection.execute(f"SELECT {counted} FROM ({grouped})", list(classes.parameters)).fetchone()
     if found is None or not found[0]:
         return None
-    return Conflicts(rows=int(found[0]), looked_at=int(found[2]), best=float(found[1] / found[2]))
+    best = float(found[1] / found[2])
+    return Conflicts(rows=int(found[0]), looked_at=int(found[2]), of=table.row_count, best=best)
 
 
 def near_empty(profile: Profile) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 Proxies, leaks and conflicting rows are looked for in a sample that has been read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlpipe_dagster.bias import leakage
 from mlpipe_dagster.bias.groups import Labels, Table
@@ -43,8 +43,19 @@ def look_for_signals(
         conflicts=leakage.find_conflicts(table, profile, target, classes),
         near_empty=leakage.near_empty(profile),
         identifiers=leakage.identifiers(profile),
-        notes=tuple(_notes(sample.rows, sample.of, sample.left_out, together, neutral)),
+        notes=(
+            *_notes(sample.rows, sample.of, sample.left_out, together, neutral),
+            *_conflict_notes(sample.of, classes),
+        ),
     )
+
+
+def _conflict_notes(rows: int, classes: Labels | None) -> Iterator[str]:
+    if classes and rows > leakage.CONFLICT_ROWS:
+        yield (
+            "Rows that contradict each other were looked for among the first "
+            f"{leakage.CONFLICT_ROWS:,} of {rows:,} rows; copies of rows were counted in all."
+        )
 
 
 def _notes(rows: int, of: int, left_out: Sequence[str], together: bool, columns: int) -> list[str]:

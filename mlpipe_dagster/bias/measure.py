@@ -4,27 +4,24 @@ The order of work: read the target, name the groups, count all in one pass, comp
 tests, put it into words. Counting is in `counts.py`, formulas in `estimates.py`, words in `findings.py`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mlpipe_dagster.bias import findings, finer_findings, groups
-from mlpipe_dagster.bias.compare import GroupName, Subject, compare, corrected
+from mlpipe_dagster.bias.comparison import Counted, compare_features, compare_intersections, count_table
 from mlpipe_dagster.bias.conditioning import Strata, settle_conditioning
-from mlpipe_dagster.bias.counts import Cube, Question, Set, count_gaps, count_rows
-from mlpipe_dagster.bias.cross import MOST_CROSSED_CLASSES, coarser, cross_note, crossed_subject, crossings
-from mlpipe_dagster.bias.gaps import most_unequal_gaps
+from mlpipe_dagster.bias.cross import choose_crossings
 from mlpipe_dagster.bias.groups import Labels, Table
-from mlpipe_dagster.bias.intervals import IntArray
-from mlpipe_dagster.bias.labels import group_label
 from mlpipe_dagster.bias.leakage import droppable
 from mlpipe_dagster.bias.look import look_for_signals
 from mlpipe_dagster.bias.reading import Target, read_target, settled
-from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Gaps, Quality
+from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Quality
 from mlpipe_dagster.bias.representation import check_shares
 from mlpipe_dagster.bias.sample import read_sample
 from mlpipe_dagster.bias.sensitive import SensitiveColumn, recognise
 from mlpipe_dagster.bias.signal_findings import findings_of, leak_sentence
+from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.bias.target import did_you_mean
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.tables.duck import connect
@@ -60,86 +57,83 @@ def measure_bias(
         `conditioning` or `reference_shares` do not fit the table.
     """
     with connect(allowed=[parquet]) as connection:
-        table = groups.open_table(connection, parquet)
-        read = read_target(table, target, task)
-        chosen, problems = _choose_columns(profile, table, target, sensitive)
-        labels = {one.column: groups.label_groups(table, one.column, one.kind) for one in chosen}
-        sample = read_sample(table, profile, target, read.classes, labels)
-        strata = settle_conditioning(table, profile, sample, conditioning, target) if read.classes else None
-        signals = look_for_signals(table, profile, sample, target, read.classes, chosen, labels)
-        counted = _count(table, profile, read, labels, strata)
-    read = settled(counted.target, counted.cube.tally(()), table.row_count, positive)
-    shares = _check_shares(reference_shares or {}, labels)
-    features = corrected([compare(read, subject) for subject in _subjects(counted, chosen, shares)])
-    features = tuple(
-        feature.model_copy(update={"gaps": gaps}) for feature, gaps in zip(features, _gaps(counted), strict=True)
+        looked = _look(groups.open_table(connection, parquet), profile, target, task, sensitive, conditioning)
+    counted = looked.counted
+    read = settled(looked.target, counted.cube.tally(()), counted.row_count, positive)
+    shares = _check_shares(reference_shares or {}, looked.labels)
+    features = compare_features(read, counted, looked.columns, shares)
+    intersections = compare_intersections(read, counted, features)
+    return _report(profile, looked, read, features, intersections)
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What was read of a table before its groups are compared."""
+
+    target: Target
+    columns: Sequence[SensitiveColumn]
+    """Those that are measured, in the order of `labels`."""
+    labels: Mapping[str, Labels]
+    strata: Strata | None
+    signals: Signals
+    counted: Counted
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+    """A sentence about each sensitive column that cannot be measured."""
+
+
+def _look(
+    table: Table, profile: Profile, target: str, task: TaskKind, sensitive: Sequence[str], conditioning: str | None
+) -> _Looked:
+    read = read_target(table, target, task)
+    chosen, problems = _choose_columns(profile, table, target, sensitive)
+    labels = {one.column: groups.label_groups(table, one.column, one.kind) for one in chosen}
+    sample = read_sample(table, profile, target, read.classes, labels)
+    strata = settle_conditioning(table, profile, sample, conditioning, target) if read.classes else None
+    unused = "A conditioning column needs classes to compare; the target is a number."
+    crossings = choose_crossings(sample, labels)
+    return _Looked(
+        target=read,
+        columns=chosen,
+        labels=labels,
+        strata=strata,
+        signals=look_for_signals(table, profile, sample, target, read.classes, chosen, labels),
+        counted=count_table(table, profile, read, labels, crossings.sets, strata),
+        notes=(read.note if chosen else "", crossings.note, unused if conditioning and not read.classes else ""),
+        problems=problems,
     )
-    intersections = corrected([_compare_crossed(read, counted, features, one) for one in crossings(len(features))])
-    unused = "A conditioning column needs classes to compare; the target is a number." if conditioning else ""
-    notes = (
-        *profile.notes,
-        read.note if chosen else "",
-        cross_note([one.column for one in chosen]),
-        "" if read.classes else unused,
-        *problems,
-    )
-    within = strata.about if strata else None
-    quality = _quality(profile, read.missing)
-    about = findings.About(read.column, read.task, read.positive)
-    further = (*finer_findings.find(features, intersections, within, about), *findings_of(signals, target))
-    worded = findings.find(features, read.overall, quality, table.row_count, about, problems, further)
+
+
+def _report(
+    profile: Profile,
+    looked: _Looked,
+    target: Target,
+    features: tuple[FeatureBias, ...],
+    intersections: tuple[FeatureBias, ...],
+) -> BiasReport:
+    """All that was found, with its words."""
+    within, signals = looked.strata.about if looked.strata else None, looked.signals
+    quality = _quality(profile, target.missing)
+    about = findings.About(target.column, target.task, target.positive)
+    further = (*finer_findings.find(features, intersections, within, about), *findings_of(signals, target.column))
+    rows = looked.counted.row_count
+    worded = findings.find(features, target.overall, quality, rows, about, looked.problems, further)
     return BiasReport(
-        row_count=table.row_count,
-        target=read.column,
-        task=read.task,
-        positive=read.positive,
-        positive_reason=read.positive_reason,
-        overall=read.overall,
+        row_count=rows,
+        target=target.column,
+        task=target.task,
+        positive=target.positive,
+        positive_reason=target.positive_reason,
+        overall=target.overall,
         features=features,
         intersections=intersections,
         conditioning=within,
         findings=worded.findings,
-        verdict=f"{worded.verdict} {leak_sentence(droppable(signals.leaks), target)}".rstrip(),
-        notes=tuple(note for note in notes if note),
+        verdict=f"{worded.verdict} {leak_sentence(droppable(signals.leaks), target.column)}".rstrip(),
+        notes=tuple(note for note in (*profile.notes, *looked.notes, *looked.problems) if note),
         quality=quality,
         signals=signals,
     )
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """What was counted of a table, and of what."""
-
-    target: Target
-    labels: tuple[Labels, ...]
-    """The groups of each sensitive column."""
-    gapped: tuple[str, ...]
-    """The columns with missing cells."""
-    cube: Cube
-    gaps: Sequence[tuple[IntArray, IntArray]]
-    """For each sensitive column the rows of its groups, and their missing cells by gapped column; empty without."""
-    row_count: int
-
-
-def _count(
-    table: Table, profile: Profile, target: Target, named: Mapping[str, Labels], strata: Strata | None
-) -> _Counted:
-    labels = tuple(named.values())
-    aside = {target.column, *named}
-    gapped = tuple(one.name for one in profile.columns if one.missing and one.name not in aside)
-    question = Question(
-        features=labels,
-        sets=(*((index,) for index in range(len(labels))), *crossings(len(labels))),
-        classes=target.classes,
-        number=target.number,
-        edges=target.cells.edges if target.cells else None,
-        strata=strata.labels if strata else None,
-        gaps=gapped,
-        cells=len(set(table.types) - aside),
-    )
-    gaps = count_gaps(table, labels, gapped) if gapped and labels else []
-    cube = count_rows(table, question)
-    return _Counted(target, labels, gapped, cube, gaps, table.row_count)
 
 
 def _check_shares(
@@ -152,42 +146,6 @@ def _check_shares(
                 f"Reference shares are given for “{column}”, which is not among the sensitive columns.{hint}"
             )
     return {column: check_shares(column, labels[column].names, given) for column, given in shares.items()}
-
-
-def _subjects(
-    counted: _Counted, columns: Sequence[SensitiveColumn], shares: Mapping[str, dict[str, float]]
-) -> Iterator[Subject]:
-    for index, (sensitive, labels) in enumerate(zip(columns, counted.labels, strict=True)):
-        tally = counted.cube.tally((index,))
-        names = [labels.names[position] for position in tally.groups[:, 0]]
-        yield Subject(
-            column=sensitive.column,
-            kind=sensitive.kind,
-            why=sensitive.why,
-            groups=tuple(GroupName(name, group_label(sensitive.column, sensitive.kind, name)) for name in names),
-            tally=tally,
-            missing=counted.row_count - int(tally.sizes.sum()),
-            note=labels.note,
-            shares=shares.get(sensitive.column),
-        )
-
-
-def _compare_crossed(target: Target, counted: _Counted, features: Sequence[FeatureBias], parts: Set) -> FeatureBias:
-    tally, cells = counted.cube.tally(parts), target.cells
-    if cells:
-        tally, cells = coarser(tally, cells)
-    names = [counted.labels[part].names for part in parts]
-    subject = crossed_subject([features[part] for part in parts], names, tally, counted.row_count)
-    return compare(replace(target, cells=cells, most_shown=MOST_CROSSED_CLASSES), subject)
-
-
-def _gaps(counted: _Counted) -> list[Gaps | None]:
-    if not counted.gaps:
-        return [None] * len(counted.labels)
-    return [
-        most_unequal_gaps(labels.names, rows, missing, counted.gapped)
-        for labels, (rows, missing) in zip(counted.labels, counted.gaps, strict=True)
-    ]
 
 
 def _choose_columns(

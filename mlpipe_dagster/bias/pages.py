@@ -27,10 +27,12 @@ described by [bias-report.schema.json](bias-report.schema.json), its form by [bi
 
 **Who is compared.** `d` is the group looked at, `a` the other side: the reference group (the largest), or everyone
 else. Every measure is taken of every group of every sensitive column against both (with two groups against the
-reference alone), and of the groups of intersections: two and three of the first {cross.MOST_CROSSED} columns.
-A column has up to {LARGEST} groups and one of all other values, numbers become bands; an intersection keeps its
-{cross.LARGEST_CROSSED} largest groups apart, and of more than {cross.MOST_CROSSED_CLASSES} classes
-compares the most frequent ones one by one.
+reference alone), and of the groups of intersections: all pairs, then all threes of the columns, up to
+{cross.MOST_INTERSECTIONS} of them (all of five columns) with {cross.MOST_CROSSED_GROUPS:,} possible groups together.
+Where not all fit, those with most rows in groups of {TOO_FEW_BELOW} or more come first; the outcome has no say in it,
+and the report names what is left out. A column has up to {LARGEST} groups and one of all other values, numbers become
+bands; an intersection keeps its {cross.LARGEST_CROSSED} largest groups apart, and of more than
+{cross.MOST_CROSSED_CLASSES} classes compares the most frequent ones one by one.
 
 **Letters.** n: rows; q: rate of one class of the target; P: distribution of the target's classes, over all classes that
 occur on either side; F: cumulative distribution of a numeric target. Logarithms are natural.

@@ -16,7 +16,7 @@ Versus = Literal["reference", "rest", "expected"]
 """What a group is compared with: the reference group, everyone else, or its expected share of the rows."""
 FindingKind = Literal["difference", "leak", "proxy", "quality"]
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Of `BiasReport` as JSON: the first number changes where a reader of the older form would fail. docs/bias-report.md
 says what changed, docs/bias-report.schema.json is the JSON Schema."""
 SUPPRESSED_BELOW = 5

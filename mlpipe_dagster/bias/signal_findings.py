@@ -5,6 +5,7 @@ Sentences only; nothing is computed from the table.
 
 from collections.abc import Iterator, Sequence
 
+from mlpipe_dagster.bias.leakage import CONFLICT_ROWS
 from mlpipe_dagster.bias.proxies import of_hundred
 from mlpipe_dagster.bias.report import Finding
 from mlpipe_dagster.bias.signals import FeatureProxies, Guess, Leak, LeakKind, Signals
@@ -120,12 +121,14 @@ def _conflicts(signals: Signals, target: str) -> Iterator[Finding]:
     found = signals.conflicts
     if found is None:
         return
+    part = found.of is not None and found.of > CONFLICT_ROWS
+    which = f"these rows, the first of {found.of:,}" if part else "the rows"
     yield Finding(
         severity="notice" if found.rows >= MANY_CONFLICTS * found.looked_at else "info",
         kind="quality",
         headline="Rows contradict each other",
         detail=f"{found.rows:,} of {found.looked_at:,} rows have a twin that is alike in every column but “{target}”. "
-        f"No model can be right for more than {percent_text(found.best, 3)} of the rows.",
+        f"No model can be right for more than {percent_text(found.best, 3)} of {which}.",
         meaning="Something that decides the outcome may not be in the table, or some outcomes may be wrong.",
         limits="Chance alone makes twins differ where few columns with few values describe a row.",
         advice="Look at some of these rows: add what tells them apart, or correct their outcome.",

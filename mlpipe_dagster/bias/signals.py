@@ -95,6 +95,9 @@ class Conflicts(_Frozen):
 
     rows: int
     looked_at: int
+    """Rows with a known target that were compared: of the first million rows of a larger table."""
+    of: int | None = None
+    """Rows of the table; None in reports that were made before it was said."""
     best: FiniteFloat
     """Share of all rows looked at that a model could get right at most."""
 

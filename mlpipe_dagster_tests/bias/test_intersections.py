@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlpipe_dagster.bias.cross import LARGEST_CROSSED, crossings
+from mlpipe_dagster.bias.cross import LARGEST_CROSSED, MOST_INTERSECTIONS, choose_crossings
+from mlpipe_dagster.bias.groups import Labels
+from mlpipe_dagster.bias.sample import Sample
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster_tests.bias.tables import measure, measured
 
@@ -18,10 +20,43 @@ def rows(*groups: tuple[str, str, int, int]) -> pd.DataFrame:
     return pd.DataFrame(made, columns=["sex", "race", "y"])
 
 
-def test_pairs_and_threes_of_the_first_four() -> None:
-    assert crossings(1) == ()
-    assert crossings(3) == ((0, 1), (0, 2), (1, 2), (0, 1, 2))
-    assert len(crossings(4)) == len(crossings(9)) == 10
+def crossings_of(*columns: np.ndarray, of: int | None = None) -> tuple[tuple[tuple[int, ...], ...], str]:
+    """What is crossed of columns of group positions, and what is said of it."""
+    rows, names = len(columns[0]), [f"s{index}" for index in range(len(columns))]
+    sample = Sample(rows, of or rows, (), dict(zip(names, columns, strict=True)), np.zeros(rows), ())
+    sizes = [int(column.max()) + 1 for column in columns]
+    labels = {name: Labels("", (), tuple(map(str, range(size)))) for name, size in zip(names, sizes, strict=True)}
+    found = choose_crossings(sample, labels)
+    return found.sets, found.note
+
+
+def test_all_pairs_and_threes_of_five_columns() -> None:
+    two = np.arange(100) % 2
+    assert crossings_of(two) == ((), "")
+    assert crossings_of(two, two, two) == (((0, 1), (0, 2), (1, 2), (0, 1, 2)), "")
+    sets, note = crossings_of(*[two] * 5)
+    assert (len(sets), note) == (20, "")
+
+
+def test_of_more_columns_those_with_large_groups_are_crossed_and_the_others_named() -> None:
+    two, forty = np.arange(320) % 2, np.arange(320) % 40  # crossed with forty groups, none has 30 rows
+    sets, note = crossings_of(forty, *[two] * 6)
+    assert len(sets) == MOST_INTERSECTIONS
+    assert {parts for parts in sets if 0 not in parts} == {
+        (first, second) for first in range(1, 7) for second in range(first + 1, 7)
+    }
+    assert note.startswith(
+        "Of the intersections of 7 sensitive columns, 20 of 21 pairs and 0 of 35 threes are measured"
+    )
+    assert f"Not measured: “s0 {TIMES} s6” and 35 more." in note
+
+
+def test_threes_of_many_groups_are_left_out_and_said() -> None:
+    many = list(np.random.default_rng(1).integers(0, 20, (4, 8000)))
+    sets, note = crossings_of(*many, of=8_000_000)
+    assert len([parts for parts in sets if len(parts) == 2]) == 6
+    assert [parts for parts in sets if len(parts) == 3] == [(0, 1, 2), (0, 1, 3)]
+    assert "6 of 6 pairs and 2 of 4 threes" in note
 
 
 def test_a_difference_that_only_the_intersection_shows_is_a_finding(tmp_path: Path) -> None:
@@ -82,13 +117,12 @@ def test_of_many_groups_the_largest_are_kept_and_all_count_as_everyone_else(tmp_
     assert measure(crossed, "DPL", first, "rest").value == pytest.approx(rates[0] - rates[1])
 
 
-def test_more_than_four_columns_are_said(tmp_path: Path) -> None:
-    frame = pd.DataFrame({f"s{n}": list("ab") * 40 for n in range(5)} | {"y": ["yes", "no", "no", "no"] * 20})
-    report = measured(frame, tmp_path, *(f"s{n}" for n in range(5)))
-    assert len(report.intersections) == 10
-    said = [note for note in report.notes if note.startswith("Intersections are measured of the first 4")]
-    assert "“s3”" in said[0]
-    assert "“s4”" not in said[0]
+def test_intersections_that_are_not_measured_are_said(tmp_path: Path) -> None:
+    frame = pd.DataFrame({f"s{n}": list("ab") * 40 for n in range(6)} | {"y": ["yes", "no", "no", "no"] * 20})
+    report = measured(frame, tmp_path, *(f"s{n}" for n in range(6)))
+    assert len(report.intersections) == MOST_INTERSECTIONS
+    assert {"s5"} <= {column for one in report.intersections for column in one.columns}
+    assert any("15 of 15 pairs and 5 of 20 threes are measured" in note for note in report.notes)
 
 
 def test_values_that_hold_the_separator_stay_apart(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_rows_that_contradict_each_other_are_counted(tmp_path: Path) -> None:
     report = measured(frame, tmp_path)
     assert report.signals is not None
     assert report.signals.conflicts is not None
-    assert report.signals.conflicts.model_dump() == {"rows": 5, "looked_at": 10, "best": 0.8}
+    assert report.signals.conflicts.model_dump() == {"rows": 5, "looked_at": 10, "of": 10, "best": 0.8}
     finding = next(one for one in report.findings if one.headline == "Rows contradict each other")
     assert finding.severity == "notice"
     assert finding.detail.startswith("5 of 10 rows have a twin")

@@ -323,7 +323,7 @@ def test_the_report_travels_as_json_and_back(tmp_path: Path) -> None:
         report = measured(frame, tmp_path, "sex", task=task)
         travelled = json.loads(json.dumps(report.model_dump(mode="json"), allow_nan=False))
         assert BiasReport.model_validate(travelled) == report
-        assert travelled["schema_version"] == "1.1"
+        assert travelled["schema_version"] == "1.2"
 
 
 # properties
