@@ -5,6 +5,7 @@
 #   make test-long      what make test leaves out: more cases of what it shows once
 #   make check          format, lint, types, and what Dagster loads
 #   make test-kafka     the messaging, flow and end-to-end tests on a real Apache Kafka (needs Java and Maven)
+#   make test-mixtures  every mixture of our roles and foreign ones, on Apache Kafka
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue

@@ -15,6 +15,7 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)
 from mlpipe_dagster.defs.assets import ASSETS  # noqa: E402 - the warnings are raised by these imports
 from mlpipe_dagster.defs.dead_letter_job import dead_letter_job  # noqa: E402
 from mlpipe_dagster.defs.jobs import STAGE_JOBS  # noqa: E402
+from mlpipe_dagster.defs.leftovers import leftovers  # noqa: E402
 from mlpipe_dagster.defs.resources import KafkaResource, StagesResource, WarehouseResource  # noqa: E402
 from mlpipe_dagster.defs.sensors import SENSORS  # noqa: E402
 from mlpipe_dagster.defs.sweep import sweep  # noqa: E402
@@ -25,7 +26,7 @@ def assemble(stages: StagesResource) -> dg.Definitions:
     return dg.Definitions(
         assets=ASSETS,
         jobs=[*STAGE_JOBS.values(), dead_letter_job],
-        sensors=[*SENSORS, sweep],
+        sensors=[*SENSORS, sweep, leftovers],
         resources={"warehouse": WarehouseResource(), "kafka": KafkaResource(), "stages": stages},
         executor=dg.in_process_executor,
     )

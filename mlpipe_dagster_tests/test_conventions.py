@@ -26,6 +26,7 @@ def test_names_of_what_people_see_in_dagster() -> None:
         "xai_trigger_events",
         "xai_events",
         "sweep",
+        "leftovers",
     }
     assert {key.to_user_string() for key in repository.asset_graph.get_all_asset_keys()} == {
         "dataset",

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, BinaryIO, ClassVar, Protocol
 from urllib.parse import quote
@@ -22,6 +23,7 @@ LONGEST_PART = 200  # file systems and S3 gateways refuse path segments over 255
 DIGEST_MARK = "%~"  # percent-encoding never gives this
 CONNECTIONS = 4  # of one transfer from or to S3; each holds some MB
 FOLDER_ATTEMPTS = 100
+CHECKS = "checks"
 PLOTTED_ASSETS = ("dataset", "bias_report", "model", "xai_report")
 
 
@@ -73,8 +75,8 @@ class Objects(Protocol):
     def delete(self, name: str) -> bool:
         """Remove it; False when there was none."""
 
-    def names(self, folder: str) -> Iterator[str]:
-        """All that is stored below `folder`, the first parts of a name."""
+    def stored(self, folder: str) -> Iterator[tuple[str, datetime]]:
+        """All that is stored below `folder`, the first parts of a name, with when it was last written (naive UTC)."""
 
     def check(self) -> None:
         """Write, read and remove a small object; raises when any of it fails."""
@@ -82,7 +84,7 @@ class Objects(Protocol):
 
 def _write_and_read(objects: Objects) -> None:
     content = os.urandom(16)
-    name = object_name("checks", content.hex())  # a name of its own: others may check at the same moment
+    name = object_name(CHECKS, content.hex())  # a name of its own: others may check at the same moment
     with tempfile.TemporaryDirectory(prefix="mlpipe-") as folder:
         probe = Path(folder) / "probe"
         probe.write_bytes(content)
@@ -150,13 +152,19 @@ class FolderObjects:
                 folder.rmdir()
         return True
 
-    def names(self, folder: str) -> Iterator[str]:
+    def stored(self, folder: str) -> Iterator[tuple[str, datetime]]:
         root = self.folder.resolve()
-        found = (path for path in self._path(folder).rglob("*") if path.is_file())
-        return (path.relative_to(root).as_posix() for path in found)
+        for path in self._path(folder).rglob("*"):
+            with suppress(FileNotFoundError):  # others store and delete meanwhile
+                if path.is_file():
+                    yield path.relative_to(root).as_posix(), _naive(datetime.fromtimestamp(path.stat().st_mtime, UTC))
 
     def check(self) -> None:
         _write_and_read(self)
+
+
+def _naive(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _linked(source: Path, path: Path) -> bool:
@@ -225,12 +233,13 @@ class S3Objects:
             self.client.delete_object(**self._at(name))
         return True
 
-    def names(self, folder: str) -> Iterator[str]:
+    def stored(self, folder: str) -> Iterator[tuple[str, datetime]]:
         below = self._at(f"{folder}/")
         with _plain_errors(self.bucket, folder):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=below["Key"]):
                 for found in page.get("Contents", ()):
-                    yield found["Key"].removeprefix(f"{self.prefix}/" if self.prefix else "")
+                    name = found["Key"].removeprefix(f"{self.prefix}/" if self.prefix else "")
+                    yield name, _naive(found["LastModified"])
 
     def check(self) -> None:
         _write_and_read(self)

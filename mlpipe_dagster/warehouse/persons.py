@@ -15,7 +15,8 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing
 from mlpipe_dagster.warehouse import audit, datasets, former, models, removals
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
-from mlpipe_dagster.warehouse.objects import PLOTTED_ASSETS, object_name
+from mlpipe_dagster.warehouse.leftovers import PERSONAL
+from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     ApiKeyRow,
@@ -70,8 +71,6 @@ KEPT: Mapping[str, Any] = {"dataset_keys": DatasetKey, "audit": AuditRow}
 """Rows that stay: ids, and who did what."""
 NOTHING = "Nothing is kept of the user {}."
 SECRET = frozenset({"url", "secret_hash", "file_path", "parquet_path", "primary_file_path"})
-OBJECTS = ("datasets", "tables", "models", "explanations", *(f"plots/{asset}" for asset in PLOTTED_ASSETS))
-"""Where objects of persons lie, each below it under the user's id."""
 
 REMAINS = (
     {
@@ -148,7 +147,7 @@ class Receipt:
     erased_at: datetime
     erased: dict[str, int]
     to_be_removed: int
-    """Objects and runs that the sweep removes in the next moments."""
+    """Objects and runs of this person that the sweep removes in the next moments."""
     open_runs: tuple[str, ...]
 
 
@@ -171,7 +170,7 @@ def erase(warehouse: Warehouse, user_id: str) -> Receipt:
     removed = removals.remove_objects(warehouse, files)
     removed += _remove_orphans(warehouse, user_id)
     with warehouse.reading() as session:
-        left = removals.count_left(session)
+        left = removals.count_left(session, user_id, _folders(user_id))
     erased["files"] = removed + sum(one.files for one in deleted)
     return Receipt(user_id, clock.now(), erased, left, tuple(run for one in deleted for run in one.open_runs))
 
@@ -208,5 +207,12 @@ def _erase_rows(session: Session, user_id: str) -> list[str]:
 
 def _remove_orphans(warehouse: Warehouse, user_id: str) -> int:
     """Objects that no row names: of work that was killed before it could record or remove them."""
-    folders = [f"{place}/{object_name(user_id)}" for place in OBJECTS]
-    return sum(warehouse.objects.delete(name) for folder in folders for name in list(warehouse.objects.names(folder)))
+    folders = _folders(user_id)
+    return sum(
+        warehouse.objects.delete(name) for folder in folders for name, _ in list(warehouse.objects.stored(folder))
+    )
+
+
+def _folders(user_id: str) -> list[str]:
+    """Where the objects of a person lie."""
+    return [f"{place}/{object_name(user_id)}" for place in PERSONAL]

@@ -6,7 +6,7 @@ Whoever deletes removes the objects at once; what a crash or an unreachable stor
 import logging
 from collections.abc import Iterable
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, String, and_, cast, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
@@ -68,6 +68,18 @@ def forget(session: Session, removal: Removal) -> None:
     session.execute(delete(Removal).where(Removal.id == removal.id))
 
 
-def count_left(session: Session) -> int:
-    """How much is still to be removed."""
-    return session.scalar(select(func.count()).select_from(Removal)) or 0
+def count_left(session: Session, user_id: str, folders: Iterable[str]) -> int:
+    """How much of a person is still to be removed; `folders` is where their objects lie."""
+    rows = select(cast(LedgerRow.id, String)).where(LedgerRow.user_id == user_id)
+    runs = select(LedgerRow.run_id).where(LedgerRow.user_id == user_id)
+    theirs = or_(
+        and_(Removal.kind == OBJECT, or_(*(_is_below(folder) for folder in folders))),
+        and_(Removal.kind == WORK, Removal.name.in_(rows)),
+        and_(Removal.kind == RUN, Removal.name.in_(runs)),
+    )
+    return session.scalar(select(func.count()).select_from(Removal).where(theirs)) or 0
+
+
+def _is_below(folder: str) -> ColumnElement[bool]:
+    """By the very letters: LIKE does not tell Ann from ann everywhere."""
+    return func.substr(Removal.name, 1, len(folder) + 1) == f"{folder}/"

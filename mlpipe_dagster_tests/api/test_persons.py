@@ -13,10 +13,13 @@ from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.vocabulary import AccessRole, Stage
 from mlpipe_dagster.warehouse import datasets, deliveries, inbox, keys, persons, removals
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
-from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow, Row
+from mlpipe_dagster.warehouse.leftovers import PERSONAL, remove_leftovers
+from mlpipe_dagster.warehouse.objects import CHECKS, object_name, plot_name
+from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow, Removal, Row
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.api.requests import CSV
 from mlpipe_dagster_tests.warehouse import scenes
+from mlpipe_dagster_tests.warehouse.test_leftovers import grow_old
 
 PAGE = b"<p>why</p>"
 EXPERTS = {"report_type": "model_explanation", "level": "expert"}
@@ -90,7 +93,14 @@ def test_erasing_leaves_ids_and_nothing_else(ann: TestClient, warehouse: Warehou
     orphan.parent.mkdir(parents=True)
     orphan.write_bytes(b"PAR1")
     before = ann.get("/users/bob/export").content
+    with warehouse.transaction() as session:  # of others: the letters of an id count
+        removals.note_objects(session, ["datasets/bob/x/1/f", "datasets/Ann/x/1/f", "datasets/anna/x/1/f", "checks/1"])
+        removals.note_runs(session, session.scalars(select(LedgerRow).where(LedgerRow.user_id == "bob")))
+        others = {(row.kind, row.name) for row in session.scalars(select(Removal))}
     receipt = ann.delete("/users/ann").json()
+    with warehouse.reading() as session:
+        hers = {(row.kind, row.name) for row in session.scalars(select(Removal))} - others
+    assert receipt["to_be_removed"] == len(hers) > 0
     assert receipt["erased"].items() >= {"datasets": 2, "models": 2, "explanations": 1, "record": 1, "keys": 1}.items()
     assert [path for path in (home / "objects").rglob("*") if path.is_file() and "ann" in path.parts] == []
     assert {one["what"].split()[0] for one in receipt["remains"]} == {"records", "entries", "the", "backups"}
@@ -108,6 +118,19 @@ def test_erasing_leaves_ids_and_nothing_else(ann: TestClient, warehouse: Warehou
     assert [one.filename for one in zipfile.ZipFile(io.BytesIO(ann.get("/users/bob/export").content)).infolist()] == [
         one.filename for one in zipfile.ZipFile(io.BytesIO(before)).infolist()
     ]
+
+
+def test_what_is_recorded_is_never_taken_for_a_leftover(ann: TestClient, warehouse: Warehouse, home: Path) -> None:
+    """However old: uploads, tables, models, pages, those of the history, and plots; orphans beside them go."""
+    kept = [name for place in PERSONAL for name, _ in warehouse.objects.stored(place)]
+    file = home / "file"
+    file.write_bytes(b"1")
+    plot, orphan = plot_name("dataset", "bob", "loans-bob", "v1"), object_name("models", "bob", "m", "killed", "m.onnx")
+    for name in (plot, orphan, object_name(CHECKS, "1"), plot_name("dataset", "bob", "loans-bob", "v2")):
+        warehouse.objects.put(name, file)
+    grow_old(home)
+    assert remove_leftovers(warehouse) == 3
+    assert {name for place in PERSONAL for name, _ in warehouse.objects.stored(place)} == {*kept, plot}
 
 
 def test_nobody_is_said_to_be_nobody(client: TestClient) -> None:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlpipe_dagster import clock
 from mlpipe_dagster.defs.resources import s3_client
 from mlpipe_dagster.errors import UnknownThing
 from mlpipe_dagster.settings import Settings
@@ -340,6 +342,16 @@ def test_a_deleted_object_is_gone_and_others_stay(
     assert objects.delete(one) is False
     assert read(objects, other) == b"1"
     assert len(stored_files()) == 1
+
+
+def test_what_is_stored_is_told_with_its_age(objects: Objects, tmp_path: Path) -> None:
+    names = {object_name("a", LONG, "one"), object_name("a", "é", "b", "two")}
+    for name in (*names, object_name("ab", "other")):
+        objects.put(name, write(tmp_path / "file", b"1"))
+    found = dict(objects.stored("a"))
+    assert found.keys() == names
+    assert all(abs(clock.now() - at) < timedelta(minutes=5) for at in found.values())
+    assert list(objects.stored("nothing")) == []
 
 
 def test_deletion_leaves_no_empty_folder_with_an_id(tmp_path: Path) -> None:
