@@ -23,11 +23,17 @@ ON_THE_PLATFORM = tuple(
 """Files whose tests use the session's running platform: one process runs them, so that one platform is started."""
 
 
+ONE_BY_ONE = ("mlpipe_dagster_tests/defs/test_stopped_at_a_line.py",)
+"""Files whose tests share nothing and take long: whichever process is free runs the next one."""
+
+
 class _FilesTogether(LoadFileScheduling):
     """A file's tests in one process, and those of the platform's files all in one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "platform" if nodeid.startswith(ON_THE_PLATFORM) else super()._split_scope(nodeid)
+        if nodeid.startswith(ON_THE_PLATFORM):
+            return "platform"
+        return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
