@@ -9,6 +9,8 @@ from mlpipe_dagster.xai.explanation import (
     ColumnImportance,
     CostChoice,
     Figure,
+    GoalThreshold,
+    Interaction,
     LocalExplanation,
     ModelExplanation,
     Rule,
@@ -62,6 +64,11 @@ def span(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return ""
     return texts().plain("cells.to", low=number_text(low), high=number_text(high))
+
+
+def percent_span(low: float, high: float) -> str:
+    """`60% to 73%`."""
+    return texts().plain("cells.to", low=percent_text(low), high=percent_text(high))
 
 
 def _optional(value: float | None) -> str:
@@ -151,19 +158,29 @@ def _choices(explanation: ModelExplanation) -> dict[str, object]:
         "threshold_rows": [_threshold(step) for step in thresholds.steps] if thresholds else [],
         "cost_head": head("#miss", "#threshold", "#cost", "#interval", "#at_half"),
         "cost_rows": [_cost(cost) for cost in thresholds.costs] if thresholds else [],
+        "goal_head": head("goal", "#threshold", "#flagged", "#found", "#interval", "#right", "#interval"),
+        "goal_rows": [_goal(goal) for goal in thresholds.goals] if thresholds else [],
         "segment_head": head("conditions", "#rows", "#error", "#interval"),
         "segment_rows": [_segment(part, bool(explanation.classes)) for part in weak.segments] if weak else [],
-        "pair_head": head("first", "second", "#strength", "#h"),
-        "pair_rows": [
-            (pair.first, pair.second, number_text(pair.strength), percent_text(pair.share))
-            for pair in explanation.interactions[:MOST_PAIRS]
-        ],
+        "pair_head": head("first", "second", "#strength", "#interval", "#h", "#interval"),
+        "pair_rows": [_pair(pair) for pair in explanation.interactions[:MOST_PAIRS]],
         "calibration_head": head("#predicted_mean", "#observed", "#interval", "#rows"),
         "calibration_rows": [
             (number_text(held.predicted), number_text(held.observed), span(held.low, held.high), str(held.rows))
             for held in (calibration.bins if calibration else ())
         ],
     }
+
+
+def _pair(pair: Interaction) -> tuple[str, ...]:
+    return (
+        pair.first,
+        pair.second,
+        number_text(pair.strength),
+        span(pair.low, pair.high),
+        percent_text(pair.share),
+        percent_span(pair.share_low, pair.share_high),
+    )
 
 
 def _threshold(step: Threshold) -> tuple[str, ...]:
@@ -175,6 +192,18 @@ def _threshold(step: Threshold) -> tuple[str, ...]:
 def _cost(cost: CostChoice) -> tuple[str, ...]:
     miss, threshold = number_text(cost.miss), number_text(cost.threshold)
     return miss, threshold, number_text(cost.cost), span(cost.low, cost.high), number_text(cost.cost_at_half)
+
+
+def _goal(goal: GoalThreshold) -> tuple[str, ...]:
+    named = texts().plain(f"goals.{goal.goal}")
+    return named, number_text(goal.threshold), percent_text(goal.flagged), *_rate(goal.found), *_rate(goal.right)
+
+
+def _rate(rate: Figure | None) -> tuple[str, str]:
+    """A share and its interval."""
+    if rate is None:
+        return texts().plain("cells.not_defined"), ""
+    return percent_text(rate.value), percent_span(rate.low or 0.0, rate.high or 0.0)
 
 
 def error_text(value: float, classes: bool) -> str:
@@ -227,7 +256,7 @@ def _trials(explanation: ModelExplanation) -> Iterator[tuple[str, ...]]:
             "" if trial.loss is None else number_text(trial.loss, 4),
             number_text(trial.seconds, 2),
             parameters(trial.parameters),
-            trial.note,
+            texts().said(trial.note),
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from mlpipe_dagster.reports.model_tables import error_text
+from mlpipe_dagster.reports.model_tables import error_text, percent_span
 from mlpipe_dagster.reports.page import outcome
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import number_text, percent_text, signed_text
@@ -109,7 +109,8 @@ def _interactions(explanation: ModelExplanation) -> dict[str, Markup]:
     output = t.output(part.output) if part.output else ""
     text = t("details.interactions_text", output=output, rows=t.count("rows", part.used))
     names = {"first": quoted(pair.first), "second": quoted(pair.second)}
-    short = t("details.interactions_short", share=percent_text(pair.share), **names)
+    span = percent_span(pair.share_low, pair.share_high)
+    short = t("details.interactions_short", share=percent_text(pair.share), span=span, **names)
     caption = t("details.interaction_chart", output=output, **names)
     if not pair.strength:
         short = t("details.interaction_none")

@@ -4,10 +4,12 @@
 are written the way of the language while its texts are in use (`wording.written_in`).
 """
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from string import Formatter
 from typing import Any, Literal, get_args
 
 from markupsafe import Markup
@@ -17,6 +19,9 @@ from mlpipe_dagster.reports.wording import frequency_parts, list_text, number_te
 from mlpipe_dagster.xai.explanation import Condition, Note, Output
 
 Language = Literal["en", "de"]
+ORIGINAL: Language = "en"
+_NAMES = ("column", "classes")
+"""Places of the training's sentences that hold names from the data."""
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
@@ -72,8 +77,23 @@ class Texts:
         """`a`, `a and b`, `a, b and c`."""
         return Markup(list_text([str(Markup.escape(word)) for word in words], self.sentences["and"]))  # noqa: S704
 
+    def said(self, text: str) -> str:
+        """What a training said in English, in this language; as it stands where no sentence of `training` fits."""
+        if self.language == ORIGINAL:
+            return text
+        if re.fullmatch(r"-?\d+(\.\d+)?", text):
+            return wording.local(text)
+        for key, sentence in _training().items():
+            found = sentence.fullmatch(text)
+            if found:
+                parts = {name: part if name in _NAMES else self.said(part) for name, part in found.groupdict().items()}
+                return self.plain(key, **parts)
+        return text
+
     def note(self, note: Note) -> Markup:
         """The sentence of a note, its numbers written out."""
+        if note.key == "said":
+            return self("notes.said", text=_written("text", self.said(str(note.values["text"]))))
         return self(f"notes.{note.key}", **{name: _written(name, value) for name, value in note.values.items()})
 
     def output(self, output: Output) -> str:
@@ -110,3 +130,17 @@ def texts() -> Texts:
 @cache
 def _read(language: str) -> Texts:
     return Texts(language)
+
+
+@cache
+def _training() -> dict[str, re.Pattern[str]]:
+    """What a training says, in the original, as patterns that find what stands in each place."""
+    return {
+        key: re.compile("".join(_pattern(*part[:2]) for part in Formatter().parse(sentence)), re.DOTALL)
+        for key, sentence in _read(ORIGINAL).sentences.items()
+        if key.startswith("training.")
+    }
+
+
+def _pattern(before: str, place: str | None) -> str:
+    return re.escape(before) + (f"(?P<{place}>.+)" if place else "")

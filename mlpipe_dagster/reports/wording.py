@@ -35,7 +35,8 @@ def written_in(code: str) -> Iterator[None]:
         _LANGUAGE.reset(token)
 
 
-def _local(text: str) -> str:
+def local(text: str) -> str:
+    """A number as text, with the marks of the language."""
     return text.translate(_SWAPPED) if language() == "de" else text
 
 
@@ -51,11 +52,11 @@ def number_text(value: float, significant: int = 3) -> str:
     exponent = math.floor(math.log10(size))
     if exponent < -4 or exponent > 14:
         text = f"{value:.{significant - 1}e}"
-        return _local(text.replace("-", MINUS, 1) if value < 0 else text)
+        return local(text.replace("-", MINUS, 1) if value < 0 else text)
     text = f"{size:,.{max(significant - 1 - exponent, 0)}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return _local(f"{MINUS}{text}" if value < 0 else text)
+    return local(f"{MINUS}{text}" if value < 0 else text)
 
 
 def signed_text(value: float, significant: int = 3) -> str:
@@ -70,7 +71,7 @@ def percent_text(share: float, digits: int = 1) -> str:
         return number_text(share)
     text = f"{share * 100:.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
-    return _local(text.replace("-", MINUS)) + ("\u00a0%" if language() == "de" else "%")
+    return local(text.replace("-", MINUS)) + ("\u00a0%" if language() == "de" else "%")
 
 
 def frequency_parts(share: float) -> tuple[str, int, int]:

@@ -6,15 +6,13 @@ Nothing is averaged or worded here. References: Lundberg and Lee 2017 (SHAP), Lu
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import shap
 from sklearn.base import is_classifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -34,6 +32,8 @@ from mlpipe_dagster.xai.explanation import Note, Scale, ShapMethod
 from mlpipe_dagster.xai.pool import Ask, Features, Places, Pool, features_of
 from mlpipe_dagster.xai.values import Floats
 
+Exact: TypeAlias = Callable[[Features], tuple[Floats, Floats]]
+"""Features -> SHAP values (rows x features x outputs) and the base of each output."""
 TOLERANCE = 1e-5
 """Largest accepted additivity error, relative to the largest output (absolute where outputs are below 1)."""
 PERMUTATION_BACKGROUND = 24
@@ -113,7 +113,8 @@ def attribute(
         `origins` does not describe the features that the pipeline yields.
     """
     final = estimator[-1]
-    if len(estimator.steps) > 1 and not Pool.of(estimator, rows, origins).separable:
+    known = pd.concat([background, rows.head(FEWEST_ROWS)], join="inner")  # of one row alone nothing can be mixed
+    if len(estimator.steps) > 1 and not Pool.of(estimator, known, origins).separable:
         sampled = explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
         return replace(sampled, notes=(Note(key="columns_tied"), *sampled.notes))
     if isinstance(final, Calibrated):
@@ -247,31 +248,43 @@ def _antithetic_orders(count: int, columns: int, generator: np.random.Generator)
 def _explain_trees(
     estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[str], seconds: float
 ) -> Attribution | None:
-    """TreeExplainer with the trees' own training weights as background; None where it would take too long."""
+    """Exact values with the trees' own training weights as background; None where 25 rows would take too long."""
     final = estimator[-1]
     affordable = int(TREE_OPERATIONS / _operations_per_row(final))
-    if affordable < min(FEWEST_ROWS, len(rows)):
+    if affordable < FEWEST_ROWS:
         return None
-    explainer: Any = shap.TreeExplainer(final, feature_perturbation="tree_path_dependent")
+    exact = _lightgbm_values(final) if _is_lightgbm(final) else _tree_values(final)
     kept = _sampled(rows, affordable, 0)
     features = features_of(estimator, kept, origins)
     if len(kept) > TIMED_ROWS and math.isfinite(seconds):
         started = time.perf_counter()
-        _shap_values(explainer, features[:TIMED_ROWS])
+        exact(features[:TIMED_ROWS])
         each = (time.perf_counter() - started) / TIMED_ROWS
         kept = _sampled(kept, _halved(len(kept), lambda count: count * each <= seconds), 0)
         features = features_of(estimator, kept, origins)
     ask, scale = _tree_output(estimator)
-    base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
-    values = _shap_values(explainer, features)
+    values, base = exact(features)
     return _by_column(Attribution(values, base, ask(features), kept, tuple(origins), scale, "trees", ask))
 
 
-def _shap_values(explainer: Any, features: Features) -> Floats:
-    """rows x features x outputs; whether they add up is checked on the whole pipeline's output."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "LightGBM binary classifier with TreeExplainer")  # read as what it is below
-        return _three_way(explainer.shap_values(features, check_additivity=False))
+def _tree_values(final: object) -> Exact:
+    """shap's TreeExplainer; whether the values add up is checked on the whole pipeline's output."""
+    import shap
+
+    explainer: Any = shap.TreeExplainer(final, feature_perturbation="tree_path_dependent")
+    base = np.atleast_1d(np.asarray(explainer.expected_value, dtype=np.float64))
+    return lambda features: (_three_way(explainer.shap_values(features, check_additivity=False)), base)
+
+
+def _lightgbm_values(final: Any) -> Exact:
+    """LightGBM's own TreeSHAP, which TreeExplainer would ask too, after reading all trees a second time."""
+
+    def exact(features: Features) -> tuple[Floats, Floats]:
+        made = np.asarray(final.booster_.predict(features, pred_contrib=True), dtype=np.float64)
+        by_output = made.reshape(len(made), -1, features.shape[1] + 1).transpose(0, 2, 1)
+        return by_output[:, :-1], by_output[0, -1]
+
+    return exact
 
 
 def _halved(count: int, affordable: Callable[[int], bool]) -> int:
@@ -285,6 +298,8 @@ def _explain_linear(
     estimator: Pipeline, rows: pd.DataFrame, background: pd.DataFrame, origins: Sequence[str]
 ) -> Attribution:
     """LinearExplainer: coefficient times the distance from the background's mean."""
+    import shap
+
     final = estimator[-1]
     scale: Scale = "predicted value" if isinstance(final, _VALUE_LINEAR) else "margin"
     if isinstance(final, LogisticRegression):

@@ -8,10 +8,20 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from mlpipe_dagster.automl import model
 from mlpipe_dagster.automl.metrics import wilson
 from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.xai.dependence import described, explained_class
-from mlpipe_dagster.xai.explanation import Calibration, CalibrationBin, CostChoice, Figure, Threshold, Thresholds
+from mlpipe_dagster.xai.explanation import (
+    Calibration,
+    CalibrationBin,
+    CostChoice,
+    Figure,
+    GoalThreshold,
+    Threshold,
+    Thresholds,
+)
+from mlpipe_dagster.xai.performance import figure
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import Floats
 
@@ -75,7 +85,17 @@ def thresholds(subject: Subject) -> Thresholds | None:
         positive=subject.classes[subject.model.positive_code],
         steps=tuple(_step(chances >= threshold, positive, threshold) for threshold in STEPS),
         costs=tuple(_cheapest(chances, positive, miss) for miss in MISS_COSTS),
+        goals=tuple(_goal(chosen) for chosen in subject.model.thresholds),
     )
+
+
+def _goal(chosen: model.Threshold) -> GoalThreshold:
+    """As the training chose and measured it."""
+    found, right = (
+        None if rate is None else figure(name, rate)
+        for name, rate in (("recall", chosen.recall), ("precision", chosen.precision))
+    )
+    return GoalThreshold(goal=chosen.goal, threshold=chosen.threshold, flagged=chosen.alarms, found=found, right=right)
 
 
 def _step(flagged: Flags, positive: Flags, threshold: float) -> Threshold:

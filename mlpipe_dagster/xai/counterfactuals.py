@@ -15,7 +15,7 @@ from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.xai.dependence import grid_positions
 from mlpipe_dagster.xai.explanation import Change, Counterfactual
 from mlpipe_dagster.xai.pool import Places, Pool
-from mlpipe_dagster.xai.values import Floats, in_numbers, shown
+from mlpipe_dagster.xai.values import Floats, all_shown, in_numbers, shown
 
 POOL_ROWS = 500
 COLUMNS = 40
@@ -129,8 +129,8 @@ def _opened(model: TrainedModel, pool: Pool, columns: Sequence[str]) -> _Search:
 def _distances(column: "pd.Series[Any]", numbers: Floats | None) -> Floats:
     """Of each row's value to that of the first row: in spreads of the column's numbers, else 1 for another value."""
     if numbers is None:
-        texts = [shown(value) for value in column]
-        return np.array([text != texts[0] for text in texts], dtype=np.float64)
+        texts = all_shown(column)
+        return np.asarray(texts != texts[0], dtype=np.float64)
     if np.isnan(numbers[0]):
         return np.where(np.isnan(numbers), 0.0, 1.0)
     low, high = np.nanpercentile(numbers, [10, 90])

@@ -13,7 +13,7 @@ import pandas as pd
 from mlpipe_dagster.xai.explanation import Dependence, DependencePoint, How, LocalEffect, Output
 from mlpipe_dagster.xai.pool import Places
 from mlpipe_dagster.xai.subject import Subject
-from mlpipe_dagster.xai.values import Column, Floats, in_numbers, shown
+from mlpipe_dagster.xai.values import Column, Floats, all_shown, in_numbers, shown
 
 ROWS = 200
 CURVES = 20
@@ -164,6 +164,6 @@ def grid_positions(column: Column, numbers: Floats | None, most: int = NUMBERS) 
         chosen = order[np.round(spread * (len(order) - 1)).astype(np.intp)]
         _, first = np.unique(numbers[chosen], return_index=True)
         return [int(position) for position in chosen[first]][:most]
-    texts = pd.Series([shown(value) for value in column])
+    texts = pd.Series(all_shown(column))
     frequent = texts.value_counts().index[:VALUES]
     return [int(np.argmax(texts.to_numpy() == text)) for text in frequent]

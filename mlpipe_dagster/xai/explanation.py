@@ -169,8 +169,12 @@ class Interaction(_Frozen):
     second: str
     strength: FiniteFloat
     """Root mean square of the joint effect that the two single effects do not explain, in the unit of the output."""
+    low: FiniteFloat = 0.0
+    high: FiniteFloat = 0.0
     share: FiniteFloat
     """H²: the same as a share of the joint effect's variance."""
+    share_low: FiniteFloat = 0.0
+    share_high: FiniteFloat = 0.0
     numeric: bool = False
     lines: tuple[InteractionLine, ...] = ()
     """For the strongest pair."""
@@ -332,12 +336,26 @@ class CostChoice(_Frozen):
     cost_at_half: FiniteFloat
 
 
+class GoalThreshold(_Frozen):
+    """A threshold for a goal that people state: chosen on validation rows, measured on the test rows."""
+
+    goal: str
+    threshold: FiniteFloat
+    flagged: FiniteFloat
+    found: Figure | None
+    """Recall; None where it is undefined."""
+    right: Figure | None
+    """Precision; None where it is undefined."""
+
+
 class Thresholds(_Frozen):
     """What the choice of a threshold does, and which one suits which costs; chosen and measured on the test rows."""
 
     positive: str
     steps: tuple[Threshold, ...]
     costs: tuple[CostChoice, ...]
+    goals: tuple[GoalThreshold, ...] = ()
+    """Empty for a model from outside: what is chosen on test rows flatters itself on them."""
 
 
 class Stability(_Frozen):

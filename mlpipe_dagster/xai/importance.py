@@ -13,7 +13,7 @@ from mlpipe_dagster.xai.attribution import Attribution
 from mlpipe_dagster.xai.dependence import explained_class
 from mlpipe_dagster.xai.explanation import Agreement, ColumnImportance, Direction, How, Output, ValueEffect
 from mlpipe_dagster.xai.subject import Subject, losses
-from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, date_text, in_numbers, shown
+from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, all_shown, date_text, in_numbers
 
 BOOTSTRAP_DRAWS = 1000
 PERMUTATION_REPEATS = 3
@@ -69,8 +69,8 @@ def bootstrapped(strength: Floats, seed: int) -> Floats:
     """draws x columns: each column's mean over resampled rows of `strength` (rows x columns)."""
     rows = len(strength)
     generator = np.random.default_rng(seed)
-    weights = generator.multinomial(rows, np.full(rows, 1 / rows), size=BOOTSTRAP_DRAWS) / rows
-    return np.asarray(weights @ strength, dtype=np.float64)
+    drawn = (np.bincount(generator.integers(rows, size=rows), minlength=rows) for _ in range(BOOTSTRAP_DRAWS))
+    return np.array([times @ strength for times in drawn], dtype=np.float64) / rows
 
 
 def shuffled_losses(subject: Subject, columns: tuple[str, ...]) -> dict[str, Shuffled]:
@@ -155,7 +155,7 @@ def _effects(subject: Subject, attribution: Attribution, at: int) -> tuple[Value
     numbers = in_numbers(column, subject.kinds[name])
     spans: dict[str, tuple[str, str]] = {}
     if numbers is None or len(np.unique(numbers[np.isfinite(numbers)])) < 4:
-        labels = pd.Series([shown(value) for value in column])
+        labels = pd.Series(all_shown(column))
     else:
         thirds, spans = _thirds(numbers, subject.kinds[name])
         labels = pd.Series(thirds)

@@ -1,6 +1,7 @@
 """Whether the effect of one column depends on another: Friedman's H (Friedman and Popescu 2008) of the leading pairs.
 
-Measured on the explained output (log-odds where there are any), where effects that merely add up give exactly 0.
+Measured on the explained output (log-odds where there are any), where effects that merely add up give exactly 0. The
+intervals are percentiles over resamples of the rows it is measured on.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from mlpipe_dagster.xai.values import Floats, in_numbers, shown
 COLUMNS = 5
 ROWS = 40
 FEWEST_ROWS = 10
+DRAWS = 200
 LINES = 3
 POINTS = 8
 ORDERED = ("number", "datetime")
@@ -39,9 +41,10 @@ def interactions(subject: Subject, attribution: Attribution, columns: Sequence[s
         return ()
     subject.budget.did("interactions", "sampled", rows, len(subject.training), output(subject, attribution))
     places = subject.learned[:rows]
-    single = {name: _partial(subject, attribution, places, (name,)) for name in leading}
+    weights = _resampled(rows, subject.seed)
+    single = {name: _partial(subject, attribution, places, (name,), weights) for name in leading}
     found = [
-        _pair(first, second, single, _partial(subject, attribution, places, (first, second)))
+        _pair(first, second, single, _partial(subject, attribution, places, (first, second), weights), weights)
         for first, second in combinations(leading, 2)
     ]
     found.sort(key=lambda pair: -pair.strength)
@@ -52,24 +55,39 @@ def _ask(subject: Subject, attribution: Attribution, places: Places) -> Floats:
     return subject.pool.ask(attribution.ask, places)[:, described_output(subject, attribution)]
 
 
-def _partial(subject: Subject, attribution: Attribution, rows: Places, columns: tuple[str, ...]) -> Floats:
-    """Centred partial dependence on `columns` at the values of each of `rows`, averaged over the same rows."""
+def _resampled(rows: int, seed: int) -> Floats:
+    """rows x (1 + draws): the weight of each row as it is, and in each resample; the weights of a draw sum to 1."""
+    drawn = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), size=DRAWS)
+    return np.concatenate([np.ones((1, rows)), drawn]).T / rows
+
+
+def _partial(
+    subject: Subject, attribution: Attribution, rows: Places, columns: tuple[str, ...], weights: Floats
+) -> Floats:
+    """rows x (1 + draws): centred partial dependence on `columns` at each of `rows`, averaged over the same rows."""
     places = subject.pool.rows(np.tile(rows, len(rows)))
     for name in columns:
         places[:, subject.pool.at(name)] = np.repeat(rows, len(rows))
-    averages = _ask(subject, attribution, places).reshape(len(rows), len(rows)).mean(axis=1)
-    return np.asarray(averages - averages.mean())
+    averages = _ask(subject, attribution, places).reshape(len(rows), len(rows)) @ weights
+    return np.asarray(averages - (weights * averages).sum(axis=0))
 
 
-def _pair(first: str, second: str, single: dict[str, Floats], joint: Floats) -> Interaction:
+def _pair(first: str, second: str, single: dict[str, Floats], joint: Floats, weights: Floats) -> Interaction:
     beyond = joint - single[first] - single[second]
-    strength, whole = float(np.sqrt(np.mean(beyond**2))), float(np.sqrt(np.mean(joint**2)))
-    real = strength > REAL * max(whole, 1.0)
+    strengths, wholes = (np.sqrt((weights * part**2).sum(axis=0)) for part in (beyond, joint))
+    strengths[strengths <= REAL * np.maximum(wholes, 1.0)] = 0.0
+    shares = np.divide(strengths**2, wholes**2, out=np.zeros_like(wholes), where=wholes > 0).clip(max=1.0)
+    ends = [np.percentile(values[1:], [2.5, 97.5]) for values in (strengths, shares)]
+    strength, share = float(strengths[0]), float(shares[0])
     return Interaction(
         first=first,
         second=second,
-        strength=strength if real else 0.0,
-        share=min(float(strength**2 / whole**2), 1.0) if real and whole > 0 else 0.0,
+        strength=strength,
+        low=min(float(ends[0][0]), strength),
+        high=max(float(ends[0][1]), strength),
+        share=share,
+        share_low=min(float(ends[1][0]), share),
+        share_high=max(float(ends[1][1]), share),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ Ask: TypeAlias = Callable[[Features], Floats]
 TRIED_ROWS = 32
 MOST_CELLS = 4_000_000
 """Of features in one question to the model."""
+_SEPARABLE: WeakKeyDictionary[Pipeline, bool] = WeakKeyDictionary()
+"""Fitted pipelines that were tried, each once."""
 
 
 def features_of(estimator: Pipeline, rows: pd.DataFrame, origins: Sequence[str]) -> Features:
@@ -74,7 +77,9 @@ class Pool:
             )
         columns = tuple(str(name) for name in frame.columns if name in used)
         pool = Pool(frame, features_of(estimator, frame, origins), columns, tuple(origins), estimator)
-        return replace(pool, separable=pool.is_separable())
+        if estimator not in _SEPARABLE:
+            _SEPARABLE[estimator] = pool.is_separable()
+        return replace(pool, separable=_SEPARABLE[estimator])
 
     def is_separable(self) -> bool:
         """Whether encoding a few mixed rows gives what was taken from the encoded rows, column by column."""

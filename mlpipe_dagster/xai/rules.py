@@ -14,7 +14,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlpipe_dagster.xai.explanation import Condition, Sign
 from mlpipe_dagster.xai.subject import Subject
-from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, date_text, in_numbers, shown
+from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, all_shown, date_text, in_numbers, shown
 
 VALUES = 10
 COLUMNS = 30
@@ -67,7 +67,7 @@ def _features(
         if len(known) < len(numbers[0]):
             made.append(((name, MISSING_TEXT), [np.isnan(part).astype(np.float64) for part in given]))
         return made
-    texts = [np.array([shown(value) for value in frame[name]], dtype=object) for frame in frames]
+    texts = [all_shown(frame[name]) for frame in frames]
     frequent = pd.Series(texts[0]).value_counts().index[:VALUES]
     return [((name, value), [(part == value).astype(np.float64) for part in texts]) for value in frequent]
 
