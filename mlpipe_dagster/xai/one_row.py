@@ -76,7 +76,10 @@ class RowAnswer(_Frozen):
 
 @lru_cache(maxsize=2)
 def _model(folder: Path) -> TrainedModel:
-    return artefacts.load(folder)
+    model = artefacts.load(folder)
+    names = [name for name in model.estimator.get_params() if name.split("__")[-1] == "n_jobs"]
+    model.estimator.set_params(**dict.fromkeys(names, 1))  # a few hundred rows are answered before threads are started
+    return model
 
 
 @lru_cache(maxsize=2)

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import shap
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lightgbm import LGBMClassifier, LGBMRegressor
 from scipy.special import softmax
 from sklearn.dummy import DummyClassifier
@@ -215,3 +218,50 @@ def test_a_binary_model_answers_with_the_probability_of_its_second_class() -> No
     features = model.estimator[:-1].transform(table)
     assert ask(features).shape == (120, 1)
     assert ask(features)[:, 0] == pytest.approx(model.estimator.predict_proba(table)[:, 1])
+
+
+@pytest.mark.parametrize("task", list(TARGETS))
+def test_values_of_lightgbm_are_those_of_shap(task: TaskKind) -> None:
+    table = planted(160)[[*FEATURES, TARGETS[task]]]
+    kind = LGBMRegressor if task is TaskKind.REGRESSION else LGBMClassifier
+    model = trained(table, TARGETS[task], task, kind(n_estimators=10, verbose=-1, n_jobs=1))
+    made = attribute(model.estimator, table[:20], table, model.feature_origins)
+    encoded = np.asarray(model.estimator[:-1].transform(table[:20]), dtype=np.float64)
+    explainer = shap.TreeExplainer(model.estimator[-1])
+    expected = np.asarray(explainer(encoded).values).reshape(*encoded.shape, -1)
+    for at, name in enumerate(made.columns):
+        own = [feature for feature, origin in enumerate(model.feature_origins) if origin == name]
+        assert made.values[:, at] == pytest.approx(expected[:, own].sum(axis=1), abs=1e-9)
+    assert made.base == pytest.approx(np.ravel(explainer.expected_value), abs=1e-9)
+
+
+@pytest.mark.long  # shap compiles its explainer for five seconds
+def test_sampled_values_come_as_close_to_shap_s_exact_explainer_as_their_error_says() -> None:
+    draw = np.random.default_rng(1)
+    table = pd.DataFrame(draw.normal(size=(120, 4)), columns=list("abcd"))
+    forest = ExtraTreesRegressor(10, max_depth=4, random_state=0)
+    forest.fit(table.to_numpy(), table["a"] * table["b"] + table["c"])
+    pipeline = Pipeline([("same", FunctionTransformer(lambda rows: rows.to_numpy())), ("model", forest)])
+    background, rows = table.iloc[:24], table.iloc[40:60]
+    made = explain_permutations(pipeline, rows, background, tuple("abcd"))
+    masker = shap.maskers.Independent(background.to_numpy(), max_samples=len(background))
+    exact = shap.explainers.Exact(forest.predict, masker)(rows.to_numpy())
+    error = float(np.sqrt(np.mean((made.values[:, :, 0] - exact.values) ** 2)))
+    assert made.sampling_error is not None
+    assert error < 1.5 * made.sampling_error
+    assert made.base[0] == pytest.approx(float(exact.base_values[0]))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=3, max_size=3), st.integers(0, 2**16))
+def test_of_any_linear_function_each_column_gets_its_own_part(weights: list[int], seed: int) -> None:
+    """Shapley's axioms: the parts add up, an idle column gets nothing, and of a sum each gets its own summand."""
+    draw = np.random.default_rng(seed)
+    table = pd.DataFrame(draw.normal(size=(30, 3)), columns=list("abc"))
+    model = Ridge(alpha=1e-9).fit(table.to_numpy(), table.to_numpy() @ weights)
+    pipeline = Pipeline([("same", FunctionTransformer(lambda rows: rows.to_numpy())), ("model", model)])
+    background = table.iloc[:24]
+    made = explain_permutations(pipeline, table, background, tuple("abc"), seed=seed)
+    expected = (table - background.mean()).to_numpy() * weights
+    assert made.additivity_holds
+    assert made.values[:, :, 0] == pytest.approx(expected, abs=1e-6)

@@ -1,5 +1,6 @@
 """The parts of an explanation against planted truths, hand-made numbers and scikit-learn's inspection."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,21 @@ from sklearn.inspection import partial_dependence
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import brier_score_loss, precision_score, recall_score
 
+from mlpipe_dagster.automl.model import Estimate, Threshold
 from mlpipe_dagster.tables.profile import ColumnProfile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.attribution import attribute
 from mlpipe_dagster.xai.budget import Budget
 from mlpipe_dagster.xai.calibration import calibration, thresholds
+from mlpipe_dagster.xai.counterfactuals import counterfactual
 from mlpipe_dagster.xai.dependence import dependences
 from mlpipe_dagster.xai.explain import explain_model
+from mlpipe_dagster.xai.explanation import Figure
 from mlpipe_dagster.xai.importance import agreement
-from mlpipe_dagster.xai.interactions import interactions
+from mlpipe_dagster.xai.interactions import _jackknife, interactions
 from mlpipe_dagster.xai.relations import drift, relations
 from mlpipe_dagster.xai.subject import Subject, subject
+from mlpipe_dagster.xai.values import shown
 from mlpipe_dagster.xai.weak_segments import weak_segments
 from mlpipe_dagster_tests.xai.models import planted, trained
 
@@ -60,6 +65,15 @@ def test_the_planted_interaction_is_found_and_effects_that_add_up_have_none(prod
     assert found["a", "b"].strength == pytest.approx(float(joint.std()))
     assert found["a", "b"].share == pytest.approx(float(joint.var() / (2 * a + a * b).var()))
     assert found["a", "c"].strength == found["b", "c"].strength == 0.0
+    assert found["a", "c"].high == found["b", "c"].share_high == 0.0
+    assert found["a", "b"].low < 1.0 < found["a", "b"].high  # of 2a + ab with standard normals: the deviation of ab
+    assert found["a", "b"].share_low < found["a", "b"].share < found["a", "b"].share_high
+
+
+def test_of_a_mean_the_jackknife_is_student_s_interval() -> None:
+    """Of 0, 0, 0, 12: mean 3, deviation 6, so 3 ± 3.182 x 6 / 2, and nothing below 0."""
+    without_each = [4.0, 4.0, 4.0, 0.0]
+    assert _jackknife(np.array([3.0, *without_each])) == pytest.approx((3.0, 0.0, 12.547), abs=1e-3)
 
 
 def test_partial_dependence_is_that_of_scikit_learn(product: Subject) -> None:
@@ -195,3 +209,26 @@ def test_many_columns_and_an_empty_one(count: int) -> None:
     found = explain_model(model, table)
     assert found.columns[0].name == "c7"
     assert all(row.lime_agreement is None for row in found.local)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**16), st.sets(st.sampled_from(FEATURES), max_size=3))
+def test_counterfactuals_keep_what_they_must_and_use_only_values_that_occur(seed: int, kept: set[str]) -> None:
+    table = planted(80, seed)[[*FEATURES, "value"]]
+    model = trained(table, "value", TaskKind.REGRESSION, Ridge(), linear=True)
+    found = counterfactual(model, table.iloc[[0]], table.iloc[1:], FEATURES, keep=kept)
+    for change in found.changes if found else ():
+        assert change.column not in kept
+        assert change.after in {shown(value) for value in table[change.column]}
+    assert found is None or 1 <= len(found.changes) <= 3
+
+
+def test_thresholds_for_goals_are_those_of_the_training(binary: Subject) -> None:
+    chosen = Threshold(
+        goal="best F1", threshold=0.4, recall=Estimate(value=0.8, low=0.7, high=0.9), precision=None, alarms=0.3
+    )
+    found = thresholds(replace(binary, model=replace(binary.model, thresholds=(chosen,))))
+    assert found is not None
+    (goal,) = found.goals
+    assert (goal.goal, goal.threshold, goal.flagged, goal.right) == ("best F1", 0.4, 0.3, None)
+    assert goal.found == Figure(name="recall", value=0.8, low=0.7, high=0.9)

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mlpipe_dagster.xai.values import date_text, in_numbers, shown
+from mlpipe_dagster.xai.values import all_shown, date_text, in_numbers, shown
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,11 @@ def test_dates_count_days_since_1970() -> None:
 
 def test_categories_have_no_order() -> None:
     assert in_numbers(pd.Series(["a"]), "category") is None
+
+
+_MIXED = st.one_of(st.none(), st.booleans(), st.integers(0, 2), st.floats(), st.text(max_size=3))
+
+
+@given(st.one_of(*(st.lists(st.one_of(st.none(), kind), max_size=8) for kind in (st.text(), st.booleans(), _MIXED))))
+def test_a_whole_column_as_text_is_each_value_as_text(values: list[object]) -> None:
+    assert all_shown(pd.Series(values, dtype=object)).tolist() == [shown(value) for value in values]
