@@ -81,7 +81,7 @@ class Texts:
         """What a training said in English, in this language; as it stands where no sentence of `training` fits."""
         if self.language == ORIGINAL:
             return text
-        if re.fullmatch(r"-?\d+(\.\d+)?", text):
+        if re.fullmatch(r"-?\d+(\.\d+)?%?", text):
             return wording.local(text)
         for key, sentence in _training().items():
             found = sentence.fullmatch(text)

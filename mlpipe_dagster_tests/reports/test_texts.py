@@ -92,7 +92,19 @@ def noted(source: Path) -> Iterator[str]:
 def test_every_sentence_of_a_training_is_in_the_file() -> None:
     """A note that is added to the training and not to `training` of the languages would be English on every page."""
     folder = Path(mlpipe_dagster.automl.__file__).parent
-    modules = ("apart", "choice", "columns", "finish", "infer", "job", "suspicion", "target", "engines/flaml")
+    modules = [
+        "apart",
+        "choice",
+        "columns",
+        "finish",
+        "infer",
+        "job",
+        "suspicion",
+        "target",
+        "worker",
+        "engines/flaml",
+        "onnx_model/export",
+    ]
     known = " ".join(sentence for key, sentence in texts().sentences.items() if key.startswith("training."))
     said_there = {part for module in modules for part in noted(folder / f"{module}.py")}
     assert len(said_there) > 40
