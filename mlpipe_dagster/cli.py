@@ -20,6 +20,7 @@ MODULES = {
     "again": "intervene",
     "mitigate": "intervene",
     "explain": "explain",
+    "predict": "predict",
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",

@@ -99,6 +99,7 @@ ACCESS: Mapping[str, Need] = {
     "GET /ai-models/{user_id}/{model_id}/files": WORK_READ,
     "GET /ai-models/{user_id}/{model_id}/download": WORK_READ,
     "POST /ai-models/{user_id}/{model_id}/explain": READ,
+    "POST /ai-models/{user_id}/{model_id}/predict": WORK_READ,
     "GET /what-if/{user_id}/{model_id}": READ,
     "POST /what-if/{user_id}/{model_id}": READ,
     "POST /xai-reports/upload/{user_id}": WORK_STORE,

@@ -26,6 +26,7 @@ from mlpipe_dagster.api import (
     pipelines,
     plots,
     policies,
+    predictions,
     receiving,
     rerun_form,
     roles,
@@ -41,6 +42,7 @@ from mlpipe_dagster.api.explainer import Explainer
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.gate import Gate, confirm
 from mlpipe_dagster.api.guard import Guard
+from mlpipe_dagster.api.predictor import Predictor
 from mlpipe_dagster.channels.courier import Courier
 from mlpipe_dagster.exposure import check_exposure
 from mlpipe_dagster.messaging.connection import Connection
@@ -62,6 +64,7 @@ ROUTERS = (
     transformation_reports.router,
     models.router,
     row_explanations.router,
+    predictions.router,
     xai_reports.router,
     pipelines.router,
     inbox.router,
@@ -118,6 +121,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.warehouse, app.state.flusher, app.state.inspector = warehouse, flusher, given or Inspector()
     metrics.watch_platform(app, warehouse, watch)
     app.state.explainer = explainer = Explainer()
+    app.state.predictor = predictor = Predictor()
     flusher.start()
     courier.start()
     try:
@@ -125,6 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         watch.close()
         await run_in_threadpool(explainer.close)
+        await run_in_threadpool(predictor.close)
         await run_in_threadpool(courier.stop)
         await run_in_threadpool(flusher.stop)
         await run_in_threadpool(publisher.close)

@@ -13,6 +13,7 @@ from mlpipe_dagster.settings import settings
 
 ANSWER_SECONDS = 30.0
 UPLOAD_SECONDS = 600.0
+PREDICT_SECONDS = 90.0
 CHUNK_BYTES = 1024 * 1024
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -53,6 +54,14 @@ class ApiClient:
     def post(self, *path: str, content: Mapping[str, object], **query: str | None) -> Any:
         """The JSON answer to JSON. Raises as `_ask`."""
         return self._ask("POST", path, json=content, params=query)
+
+    def post_csv(self, *path: str, text: str, **query: str | None) -> str:
+        """The CSV answer to CSV. Raises as `_ask`."""
+        headers = {"Content-Type": "text/csv; charset=utf-8", "Accept": "text/csv"}
+        content = text.encode()
+        answer = self._answer("POST", path, PREDICT_SECONDS, data=content, headers=headers, params=query)
+        answer.encoding = "utf-8"
+        return answer.text
 
     def delete(self, *path: str) -> Any:
         """The JSON answer. Raises as `_ask`."""

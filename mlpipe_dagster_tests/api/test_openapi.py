@@ -34,6 +34,7 @@ CONTENT_DECIDES = {
     "POST /datasets/upload": "choices such as a time budget are words that OpenAPI does not spell out",
     "POST /datasets/upload/{user_id}": "likewise",
     "POST /ai-models/upload/single/{user_id}": "null is a number's equal in the description, and has no form in a form",
+    "POST /ai-models/{user_id}/{model_id}/predict": "the rows have to be a table",
     "POST /ai-models/upload/folder/{user_id}": "the file must be a zip",
     "POST /xai-reports/upload/{user_id}": "the name of the file must end with .html",
 }

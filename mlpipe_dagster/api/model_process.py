@@ -1,0 +1,116 @@
+"""A process that holds models and answers about them: their libraries stay out of the API, and one that dies, hangs or
+takes too much memory is replaced. Only models that were trained here are loaded, and only after their hash is checked.
+
+What is asked is in `explainer.py` and `predictor.py`.
+"""
+
+import resource
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mlpipe_dagster.automl.artefacts import MANIFEST_FILE
+from mlpipe_dagster.errors import Conflict, ModelError
+from mlpipe_dagster.warehouse import models
+from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
+from mlpipe_dagster.warehouse.warehouse import Warehouse
+
+SECONDS = 60.0
+MEMORY_BYTES = 6 << 30
+"""Address space, libraries included: far more than is in use."""
+IDLE_SECONDS = 300.0
+"""After so long without a question the process ends."""
+MOST_FILES = 8
+"""Models and tables kept at hand."""
+Taken = ParamSpec("Taken")
+Answer = TypeVar("Answer")
+
+
+class ModelProcess:
+    """Asks one process, which is started with the first question; used by any number of threads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        """Held while files are put at hand."""
+        self.folder = Path(tempfile.mkdtemp(prefix="mlpipe-"))
+        self._pool: ProcessPoolExecutor | None = None
+        self._rest: threading.Timer | None = None
+
+    def close(self) -> None:
+        """End the process and remove what was kept at hand."""
+        if self._rest:
+            self._rest.cancel()
+        self._end()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def answer(
+        self, what_failed: str, ask: Callable[Taken, Answer], *given: Taken.args, **named: Taken.kwargs
+    ) -> Answer:
+        """What a function of a module answers in the process.
+
+        Raises
+        ------
+        Conflict
+            The process broke over it, or took longer than a minute.
+        """
+        try:
+            return self._running().submit(ask, *given, **named).result(SECONDS)
+        except (BrokenProcessPool, TimeoutError, MemoryError) as error:
+            self._end()
+            raise Conflict(f"{what_failed}: the process that does it broke off. Try again, with less.") from error
+
+    def model_folder(self, warehouse: Warehouse, row: ModelRow, refusal: str) -> Path:
+        """The files of a model at hand; raises ModelError with `refusal` where it was not trained here."""
+        with warehouse.reading() as session:
+            files = models.model_files(session, row)
+        if not row.run_id or MANIFEST_FILE not in {file.filename for file in files}:
+            raise ModelError(refusal)
+        with self.lock:
+            self._make_room()
+            return self._put_at_hand(warehouse, row, files)
+
+    def _put_at_hand(self, warehouse: Warehouse, row: ModelRow, files: list[ModelFileRow]) -> Path:
+        folder = self.folder / f"model-{row.id}"
+        if not folder.is_dir():
+            part = Path(tempfile.mkdtemp(dir=self.folder))
+            for file in files:
+                with warehouse.objects.local(file.file_path) as source:
+                    shutil.copyfile(source, part / Path(file.filename).name)
+            part.rename(folder)
+        return folder
+
+    def _running(self) -> ProcessPoolExecutor:
+        with self.lock:
+            if self._rest:
+                self._rest.cancel()
+            self._rest = threading.Timer(IDLE_SECONDS, self._end)
+            self._rest.daemon = True
+            self._rest.start()
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_bound)
+            return self._pool
+
+    def _end(self) -> None:
+        with self.lock:
+            pool, self._pool = self._pool, None
+        if pool:
+            for process in list((pool._processes or {}).values()):  # one that hangs would never end by itself
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _make_room(self) -> None:
+        held = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
+        for path in held[: max(len(held) - MOST_FILES, 0)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _bound() -> None:
+    """In the process, before anything else."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
