@@ -26,7 +26,7 @@ from mlpipe_dagster_tests.benchmarks.latency.measure import table, where_and_whe
 
 MIB = 1024 * 1024
 CHUNK_BYTES = MIB
-ROW_BYTES = 79
+ROW_BYTES = 66
 BOUNDARY = "mlpipe-bench-ingest"
 ROWS = """SELECT i AS id, 18 + (hash(i) % 60)::INT AS age, ['female', 'male'][1 + (hash(i + 1) % 2)::INT] AS sex,
     round((hash(i + 2) % 1000000) / 100.0, 2) AS income, 'street ' || (hash(i + 3) % 100000) AS street,
@@ -35,6 +35,7 @@ ROWS = """SELECT i AS id, 18 + (hash(i) % 60)::INT AS age, ['female', 'male'][1 
 BARE_COPY = """import duckdb, sys
 with duckdb.connect() as connection:
     connection.execute("SET threads = 2")
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"COPY (FROM read_csv('{sys.argv[1]}')) TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)")
 """
 STAGE_READ = """import sys
