@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +61,8 @@ class FitData:
     """`check_labels` as class codes, or values."""
     weights: Floats | None = None
     """Of the rows to fit on; None: all alike. Rows to check on are never weighted."""
+    blocks: Mapping[str, slice] = field(default_factory=dict)
+    """Which features came from which encoder, as `preparation.encoder` calls them."""
 
     def truth_to_check(self) -> Floats:
         """Truth of the check rows, for data that has them."""
@@ -106,13 +108,17 @@ def _constant(_: Parameters, data: FitData, __: Limits) -> Fitted:
     return Fitted(estimator.fit(data.features, data.labels, sample_weight=data.weights))
 
 
-def _boosting_threads(limits: Limits, data: FitData) -> int:
-    """Threads of a boosting fit: one where data are few, or where the threads would take most of the machine.
+def threads_for(wanted: int) -> int:
+    """Threads that meet after every small step: one where so many would take most of the machine.
 
-    They meet after every small step: with another process on one of their cores two are far slower than one.
+    With another process on one of their cores two are far slower than one.
     """
-    crowded = 2 * limits.threads > (os.cpu_count() or 1)
-    return 1 if crowded or data.features.size < FEW_CELLS else limits.threads
+    return 1 if 2 * wanted > (os.cpu_count() or 1) else wanted
+
+
+def _boosting_threads(limits: Limits, data: FitData) -> int:
+    """Threads of a boosting fit: one where data are few."""
+    return 1 if data.features.size < FEW_CELLS else threads_for(limits.threads)
 
 
 def limit_library_threads(library: Literal["blas", "openmp"], threads: int) -> AbstractContextManager[object]:
@@ -206,7 +212,9 @@ def _forest(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     threads = 1 if data.features.size < FEW_CELLS else limits.threads
     estimator = kind(n_estimators=1, warm_start=True, random_state=limits.seed, n_jobs=threads, **parameters)
     more_is_better = with_rounds(limits, limits.rounds or 200)
-    return _grow(estimator, "n_estimators", 20, 200, data, more_is_better)
+    fitted = _grow(estimator, "n_estimators", 20, 200, data, more_is_better)
+    estimator.set_params(n_jobs=1)  # starting threads takes longer than a few rows do
+    return fitted
 
 
 def _histogram(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:

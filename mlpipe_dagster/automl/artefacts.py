@@ -41,6 +41,8 @@ TRUSTED_TYPES = frozenset(
         "numpy.dtype",
         "mlpipe_dagster.automl.calibration.Calibrated",
         "mlpipe_dagster.automl.engines.outside.OutsideClassifier",
+        "mlpipe_dagster.automl.ensemble.BlendClassifier",
+        "mlpipe_dagster.automl.ensemble.BlendRegressor",
         "mlpipe_dagster.automl.engines.outside.OutsideRegressor",
         "mlpipe_dagster.automl.preparation.TypedColumns",
         "sklearn._loss.link.IdentityLink",

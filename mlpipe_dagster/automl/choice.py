@@ -127,8 +127,9 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     encoders = encoder(algorithm.family, rows.typed, bench.classes, spec.seed)
     with quiet_rare_classes():
         features = np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64)
+    data = FitData(features, rows.labels, weights=weights, blocks=encoders.output_indices_)
     limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
-    fitted = algorithm.fit(candidate.trial.parameters, FitData(features, rows.labels, weights=weights), limits)
+    fitted = algorithm.fit(candidate.trial.parameters, data, limits)
     if fitted.cut:
         note = f"The last fit did not end in time: the fit on {fold_rows} of {every} training rows is kept."
         return validated_fit(candidate, bench, note)

@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import KFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from mlpipe_dagster.automl.model import FeatureSchema
@@ -189,13 +189,17 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
         ]
     else:
         gaps = [name for name in numbers if typed[name].isna().any()]
-        filled = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
         blocks = [
-            ("numbers", filled, numbers),
+            ("numbers", filled_and_scaled(), numbers),
             ("gaps", MissingIndicator(features="all"), gaps),
             ("averages", make_pipeline(averages, StandardScaler()), many),
         ]
     return [block for block in [*blocks, ("values", one_hot, few)] if block[2]]
+
+
+def filled_and_scaled() -> Pipeline:
+    """Gaps take the median; then mean 0 and standard deviation 1."""
+    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
 
 
 def encoder(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> ColumnTransformer:

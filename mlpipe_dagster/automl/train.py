@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from mlpipe_dagster.automl import engines
-from mlpipe_dagster.automl.algorithms import LINEAR, boosting, limit_library_threads
+from mlpipe_dagster.automl.algorithms import LINEAR, boosting, limit_library_threads, threads_for
 from mlpipe_dagster.automl.bench import open_bench
 from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
 from mlpipe_dagster.automl.clock import Clock
@@ -57,7 +57,7 @@ def train(
     ModelError
         Too few rows, no column to learn from, or held-out rows whose target does not vary.
     """
-    with limit_library_threads("blas", 1):
+    with limit_library_threads("blas", 1), limit_library_threads("openmp", threads_for(spec.threads)):
         return _train(table, spec, clock or Clock(budget_seconds), progress, keep, scratch)
 
 

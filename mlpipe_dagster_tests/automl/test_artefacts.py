@@ -89,7 +89,7 @@ def test_the_files_beside_the_model(saved: Path) -> None:
         "requirements.txt",
     ]
     card = (saved / "model_card.md").read_text()
-    assert "beats its best baseline" in card
+    assert "By log loss it beats the best baseline" in card
     assert "\\<b\\>Ulm\\</b\\>" in card
     assert "<b>" not in card
     assert "scikit-learn==" in (saved / "requirements.txt").read_text()

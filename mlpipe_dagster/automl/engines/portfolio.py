@@ -1,8 +1,15 @@
-"""The engine `portfolio`: our own search over gradient boosting, linear models and trees (`automl/search.py`)."""
+"""The engine `portfolio`: our own search over gradient boosting, linear models and trees, then an ensemble of them."""
 
+from mlpipe_dagster.automl.ensemble import add_ensemble
 from mlpipe_dagster.automl.search import Reserve, Search, run_search
+
+FOR_ENSEMBLE = 0.12
+"""Of the budget, so much is kept for fitting the ensemble's further members again."""
 
 
 def search(search: Search, reserve: Reserve) -> str:
     """Try candidates while time is left beyond `reserve(best)` seconds; returns why it ended."""
-    return run_search(search, reserve)
+    further = FOR_ENSEMBLE * search.clock.budget
+    ended = run_search(search, lambda best: reserve(best) + further)
+    add_ensemble(search, further)
+    return ended

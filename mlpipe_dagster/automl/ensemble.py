@@ -1,0 +1,252 @@
+"""An ensemble of candidates: chosen greedily on validation rows, within a latency cap, fitted and saved as one model.
+
+Reference: Caruana, Niculescu-Mizil, Crew and Ksikes 2004 (selection with replacement). Whether it is taken is decided
+in `choice.py`, as of any other candidate.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mlpipe_dagster.automl.algorithms import CONSTANT, Algorithm, FitData, Fitted, Limits, Parameters, predict
+from mlpipe_dagster.automl.metrics import Floats, Outcome, loss, published_score
+from mlpipe_dagster.automl.model import Trial
+from mlpipe_dagster.automl.preparation import filled_and_scaled
+from mlpipe_dagster.automl.search import Candidate, Search
+
+NAME = "ensemble"
+MOST_CANDIDATES = 15
+MOST_OF_ONE_KIND = 6
+STEPS, DRAWS, MOST_ROWS_DRAWN = 15, 8, 3_000
+LEAST_WEIGHT = 0.1
+MOST_ONE_ROW_MS = 12.0
+MOST_MS_FOR_1000 = 60.0
+LEAST_ROWS = 100
+"""Of validation: on fewer, weights would fit chance."""
+
+
+class _Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What the two have in common: fitted members of the same features, and their weights, which sum to 1."""
+
+    def __init__(self, members: list[Any], weights: list[float]) -> None:
+        self.members = members
+        self.weights = weights
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, features: Any, labels: Any) -> Self:
+        """Every member anew, with its settings."""
+        self.members = [clone(member).fit(features, labels) for member in self.members]
+        return self
+
+    def _mean(self, features: Any) -> Floats:
+        return np.asarray(sum(w * predict(m, features) for m, w in zip(self.members, self.weights, strict=True)))
+
+
+class BlendClassifier(ClassifierMixin, _Blend):  # type: ignore[misc]
+    """Mean probabilities of fitted classifiers."""
+
+    @property
+    def classes_(self) -> Any:
+        """The labels, in the order of the probabilities."""
+        return self.members[0].classes_
+
+    def predict_proba(self, features: Any) -> Floats:
+        """Probabilities, rows x classes."""
+        return self._mean(features)
+
+    def predict(self, features: Any) -> Any:
+        """The most probable label of each row."""
+        return self.classes_[self._mean(features).argmax(axis=1)]
+
+
+class BlendRegressor(RegressorMixin, _Blend):  # type: ignore[misc]
+    """Mean of fitted regressors."""
+
+    def predict(self, features: Any) -> Floats:
+        """Values, one a row."""
+        return self._mean(features)
+
+
+def blended(members: Sequence[Any], weights: Sequence[float]) -> BlendClassifier | BlendRegressor:
+    """Fitted members as one estimator."""
+    kind = BlendClassifier if hasattr(members[0], "classes_") else BlendRegressor
+    return kind(list(members), [float(weight) for weight in weights])
+
+
+def selected_weights(outcomes: Sequence[Outcome], seed: int = 0) -> NDArray[np.float64]:
+    """A weight for each outcome of the same rows: the mean of greedy choices on several draws of these rows, since one
+    choice fits the chance of its rows."""
+    draw, every = np.random.default_rng(seed), len(outcomes[0].truth)
+    drawn = [draw.integers(every, size=min(every, MOST_ROWS_DRAWN)) for _ in range(DRAWS)]
+    chosen = [_greedy([Outcome(o.truth[at], o.predicted[at]) for o in outcomes]) for at in drawn]
+    return np.asarray(np.mean(chosen, axis=0))
+
+
+def _greedy(outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
+    """Of so many choices with replacement, each the best for the mean, the share of each up to the best moment."""
+    predicted = np.array([outcome.predicted for outcome in outcomes])
+    truth, total, counts = outcomes[0].truth, np.zeros_like(predicted[0]), np.zeros(len(outcomes))
+    best_loss, best_counts = np.inf, counts
+    for step in range(1, STEPS + 1):
+        losses = [loss(Outcome(truth, (total + one) / step)) for one in predicted]
+        chosen = int(np.argmin(losses))
+        total = total + predicted[chosen]
+        counts = counts + np.eye(len(outcomes))[chosen]
+        if losses[chosen] < best_loss:
+            best_loss, best_counts = losses[chosen], counts
+    return np.asarray(best_counts / best_counts.sum())
+
+
+def mixed(outcomes: Sequence[Outcome], weights: Sequence[float] | NDArray[np.float64]) -> Outcome:
+    """The weighted mean of what is predicted of the same rows."""
+    predicted = sum(weight * outcome.predicted for outcome, weight in zip(outcomes, weights, strict=True))
+    return Outcome(outcomes[0].truth, np.asarray(predicted))
+
+
+def helps(outcomes: Sequence[Outcome]) -> bool:
+    """Whether weights found on one half of the rows do better on the other than the single one that is best there."""
+    rows = np.arange(len(outcomes[0].truth)) % 2 == 0
+    saved = 0.0
+    for side in (rows, ~rows):
+        here, there = ([Outcome(o.truth[part], o.predicted[part]) for o in outcomes] for part in (side, ~side))
+        single = int(np.argmin([loss(outcome) for outcome in here]))
+        saved += loss(there[single]) - loss(mixed(there, selected_weights(here)))
+    return saved > 0
+
+
+@dataclass(frozen=True)
+class _Member:
+    candidate: Candidate
+    estimator: Any
+    """Of the first fold, as it takes the features of trees."""
+    costs: NDArray[np.float64]
+    """Milliseconds for one row and for 1,000, and seconds to fit it again."""
+
+
+def add_ensemble(search: Search, seconds: float) -> None:
+    """Add the ensemble to the candidates where it helps, is quick enough, and can be fitted again in `seconds`."""
+    most = np.array([MOST_ONE_ROW_MS, MOST_MS_FOR_1000, seconds])
+    members = _quick(search, most)
+    if len(members) < 2 or len(_outcome(members[0]).truth) < LEAST_ROWS:
+        return
+    outcomes = [_outcome(member) for member in members]
+    if not helps(outcomes):
+        return
+    weights = selected_weights(outcomes)
+    chosen: list[int] = []
+    for at in np.argsort(-weights):
+        together = sum((members[other].costs for other in chosen), start=members[at].costs)
+        if weights[at] >= LEAST_WEIGHT and (together <= most).all():
+            chosen.append(int(at))
+    if len(chosen) > 1:
+        shares = weights[chosen] / weights[chosen].sum()
+        search.add(_candidate(search, [members[at] for at in chosen], [float(share) for share in shares]))
+
+
+def _outcome(member: _Member) -> Outcome:
+    if member.candidate.outcome is None:
+        raise ValueError("an abandoned candidate has no outcome")
+    return member.candidate.outcome
+
+
+def _quick(search: Search, most: NDArray[np.float64]) -> list[_Member]:
+    """The best candidates, of each kind a few, each of which predicts and is fitted again quickly enough."""
+    able = [c for c in search.candidates if c.outcome and c.algorithm is not CONSTANT and c.algorithm.fitted_again]
+    ranked = sorted(able, key=lambda candidate: candidate.loss)
+    checked = np.asarray(search.bench.data("trees", 0).check_features)
+    rows = np.resize(checked, (1000, checked.shape[1]))
+    found: list[_Member] = []
+    rows_again = len(search.bench.rows.labels) / max(len(search.bench.folds[0][0]), 1)
+    for candidate in ranked[: 4 * MOST_CANDIDATES]:
+        same = sum(member.candidate.algorithm is candidate.algorithm for member in found)
+        if same >= MOST_OF_ONE_KIND or len(found) >= MOST_CANDIDATES:
+            continue
+        estimator = _of_first_fold(search, candidate)
+        one_row = min(_milliseconds(estimator, rows[:1]) for _ in range(3))
+        again = 0.0 if candidate is ranked[0] else candidate.fit_seconds * rows_again  # time for the best is kept
+        costs = np.array([one_row, _milliseconds(estimator, rows), again])
+        if (costs <= most).all():
+            found.append(_Member(candidate, estimator, costs))
+    return found
+
+
+def _milliseconds(estimator: Any, rows: Floats) -> float:
+    """Of the processor: a busy machine must not decide what becomes a member."""
+    begun = time.process_time()
+    predict(estimator, rows)
+    return 1000 * (time.process_time() - begun)
+
+
+def _of_first_fold(search: Search, candidate: Candidate) -> Any:
+    if candidate.algorithm.family == "trees":
+        return candidate.first.estimator
+    inside = _linear_features(search.bench.data("trees", 0))
+    inside.fit(search.bench.data("trees", 0).features)
+    return Pipeline([("scaled", inside), ("model", candidate.first.estimator)])
+
+
+def _linear_features(data: FitData) -> ColumnTransformer:
+    """What makes the features of linear models (`preparation.encoder`) of those of trees, in the same order."""
+    at = {name: np.arange(block.start, block.stop) for name, block in data.blocks.items()}
+    numbers = at.get("numbers", np.arange(0))
+    gaps = numbers[np.isnan(data.features[:, numbers]).any(axis=0)]
+    blocks: list[tuple[str, Any, NDArray[np.int64]]] = [
+        ("numbers", filled_and_scaled(), numbers),
+        ("gaps", MissingIndicator(features="all"), gaps),
+        ("averages", StandardScaler(), at.get("averages", np.arange(0))),
+        ("values", "passthrough", at.get("values", np.arange(0))),
+    ]
+    return ColumnTransformer([(name, made, places.tolist()) for name, made, places in blocks if len(places)])
+
+
+def _candidate(search: Search, members: list[_Member], weights: list[float]) -> Candidate:
+    begun = time.monotonic()
+    outcome = mixed([_outcome(member) for member in members], weights)
+    candidates = [member.candidate for member in members]
+    trial = Trial(
+        number=len(search.candidates) + len(search.told) + 1,
+        algorithm=NAME,
+        parameters={
+            f"{candidate.algorithm.name} (trial {candidate.trial.number})": round(weight, 3)
+            for candidate, weight in zip(candidates, weights, strict=True)
+        },
+        score=published_score(outcome),
+        loss=loss(outcome),
+        seconds=time.monotonic() - begun,
+        finished_at=search.clock.elapsed(),
+        predict_ms=sum(candidate.trial.predict_ms or 0.0 for candidate in candidates),
+    )
+    first = Fitted(blended([member.estimator for member in members], weights))
+    seconds = sum(candidate.fit_seconds for candidate in candidates)
+    return Candidate(trial, _algorithm(candidates, weights), None, first, trial.loss, seconds, outcome)
+
+
+def _algorithm(candidates: Sequence[Candidate], weights: Sequence[float]) -> Algorithm:
+    """All members fitted one after the other; one that is cut short cuts the ensemble."""
+
+    def fit(_: Parameters, data: FitData, limits: Limits) -> Fitted:
+        fits = [_fit_member(candidate, data, limits) for candidate in candidates]
+        return Fitted(blended([fitted.estimator for fitted in fits], weights), cut=any(fitted.cut for fitted in fits))
+
+    return Algorithm(NAME, "trees", fit, {}, {})
+
+
+def _fit_member(candidate: Candidate, data: FitData, limits: Limits) -> Fitted:
+    limits = replace(limits, rounds=candidate.rounds)
+    if candidate.algorithm.family == "trees":
+        return candidate.algorithm.fit(candidate.trial.parameters, data, limits)
+    inside = _linear_features(data)
+    features = np.asarray(inside.fit_transform(data.features), dtype=np.float64)
+    fitted = candidate.algorithm.fit(candidate.trial.parameters, replace(data, features=features), limits)
+    return replace(fitted, estimator=Pipeline([("scaled", inside), ("model", fitted.estimator)]))
