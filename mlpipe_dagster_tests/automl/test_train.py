@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import shap
+from lightgbm import LGBMClassifier
+from sklearn.ensemble import ExtraTreesClassifier
 
 from mlpipe_dagster.automl.card import model_card
 from mlpipe_dagster.automl.clock import Clock
@@ -87,7 +89,7 @@ def test_a_planted_signal_is_found(planted_model: TrainedModel, planted: pd.Data
     # scores above 0 by 3 signs product: the planted rule alone is right in more than nine of ten complete rows
     assert planted_model.test_score.value > 0.85
     assert planted_model.beats_baseline
-    assert planted_model.algorithm in {"LightGBM", "extra trees"}
+    assert planted_model.algorithm in {"LightGBM", "extra trees", "ensemble"}
     assert planted_model.classes == ("no", "yes")
     assert planted_model.schema.names == ["left", "right", "town", "seen", "member"]
     for name, reason in [
@@ -112,12 +114,15 @@ def test_features_map_to_columns_and_shap_adds_up(planted_model: TrainedModel, p
     assert features.shape[1] == len(planted_model.feature_origins) == len(planted_model.feature_names)
     assert set(planted_model.feature_origins) == {"left", "right", "town", "seen", "member"}
     last = planted_model.estimator[-1]
+    last = next(
+        one for one in getattr(last, "members", [last]) if isinstance(one, LGBMClassifier | ExtraTreesClassifier)
+    )
     explanation = shap.TreeExplainer(last)(features)
     values = explanation.values[..., -1] if explanation.values.ndim == 3 else explanation.values
     base = np.ravel(explanation.base_values[0])[-1]
     output = (
         last.predict(features, raw_score=True)
-        if planted_model.algorithm == "LightGBM"
+        if isinstance(last, LGBMClassifier)
         else last.predict_proba(features)[:, 1]
     )
     np.testing.assert_allclose(values.sum(axis=1) + base, output, atol=1e-6)
@@ -175,7 +180,7 @@ import pandas
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.train import train
 table = pandas.read_csv({str(shared_data / "titanic.csv")!r})
-model = train(table, TrainingSpec(target="Survived", task="binary"), 3)
+model = train(table, TrainingSpec(target="Survived", task="binary"), 8)
 print(sorted({{trial.algorithm for trial in model.leaderboard}}), model.notes, model.beats_baseline)
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
