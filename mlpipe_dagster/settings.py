@@ -178,8 +178,10 @@ class Settings(BaseSettings):
     default_sensitive: str = Field(
         "", alias="MLPIPE_DEFAULT_SENSITIVE", description="Sensitive columns, comma-separated; empty: inferred"
     )
-    default_engine: Literal["auto", "portfolio", "flaml", "autosklearn"] = Field(
-        "auto", alias="MLPIPE_DEFAULT_ENGINE", description="Engine of a training: auto, portfolio, flaml or autosklearn"
+    default_engine: Literal["auto", "portfolio", "flaml", "autosklearn", "autogluon"] = Field(
+        "auto",
+        alias="MLPIPE_DEFAULT_ENGINE",
+        description="Engine of a training: auto, portfolio, flaml, autosklearn or autogluon",
     )
     short_budget: Literal["refuse", "raise"] = Field(
         "refuse",
@@ -266,6 +268,11 @@ class Settings(BaseSettings):
         ge=0,
         alias="MLPIPE_TRAINING_MEMORY",
         description="Memory that one training may take; 0: 80 % of the machine's",
+    )
+    autogluon_python: str = Field(
+        "",
+        alias="MLPIPE_AUTOGLUON_PYTHON",
+        description="Python that has AutoGluon; empty: where `mlpipe engines install autogluon` puts it",
     )
     autosklearn_python: str = Field(
         "",

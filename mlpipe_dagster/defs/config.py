@@ -48,7 +48,9 @@ class ModelConfig(BiasReportConfig):
     """What to train, and for how long."""
 
     time_budget: str = Field("", description="How long to train: 60s, 10m or 1h; more than 0. Empty: the default.")
-    engine: str = Field("", description="Who trains: auto, portfolio, flaml or autosklearn. Empty: as chosen before.")
+    engine: str = Field(
+        "", description="Who trains: auto, portfolio, flaml, autosklearn or autogluon. Empty: as chosen before."
+    )
 
 
 class XaiReportConfig(StageConfig):

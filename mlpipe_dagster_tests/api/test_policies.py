@@ -72,7 +72,10 @@ def test_what_a_policy_cannot_say_is_refused_in_words(client: TestClient) -> Non
         ({"xai_level": "guru"}, "Input should be 'beginner', 'intermediate' or 'expert'"),
         ({"respondents": ["../eve"]}, "String should match pattern"),
         ({"target_column_name": ""}, "at least 1 character"),
-        ({"engine": "other"}, "There is no engine “other”. Use one of: auto, portfolio, flaml, autosklearn."),
+        (
+            {"engine": "other"},
+            "There is no engine “other”. Use one of: auto, portfolio, flaml, autosklearn, autogluon.",
+        ),
         ({"short_budget": "ignore"}, "Input should be 'refuse' or 'raise'"),
         ({"colour": "blue"}, "Extra inputs are not permitted"),
     ):

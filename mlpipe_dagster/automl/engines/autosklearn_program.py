@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +95,15 @@ def _plain(value: Any) -> Any:
 def serve(model_file: str, address: str) -> None:
     """Answer arrays of features by probabilities, or values, one after the other; a frame is its length and a .npy."""
     import joblib
-    import numpy
 
     model = joblib.load(model_file)
-    ask = model.predict_proba if hasattr(model, "predict_proba") else model.predict
+    answer(model.predict_proba if hasattr(model, "predict_proba") else model.predict, address)
+
+
+def answer(ask: Callable[[Any], Any], address: str) -> None:
+    """Pass on what is asked, until the input closes or nobody has asked for a while."""
+    import numpy
+
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     os.chmod(address, 0o600)  # noqa: PTH101 - of a path that is a text already
@@ -111,9 +117,9 @@ def serve(model_file: str, address: str) -> None:
                 if frame is None:
                     break
                 features = numpy.load(io.BytesIO(frame), allow_pickle=False)
-                answer = io.BytesIO()
-                numpy.save(answer, numpy.asarray(ask(features), dtype=float))
-                connection.sendall(HEADER.pack(answer.tell()) + answer.getvalue())
+                said = io.BytesIO()
+                numpy.save(said, numpy.asarray(ask(features), dtype=float))
+                connection.sendall(HEADER.pack(said.tell()) + said.getvalue())
 
 
 def _asked(source: socket.socket) -> bool:

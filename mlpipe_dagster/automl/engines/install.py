@@ -25,11 +25,18 @@ class Recipe:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-AUTOSKLEARN = (
-    Recipe("3.9", "About a minute; 450 MB."),
-    Recipe("3.10", "About ten minutes, since scikit-learn 0.24 is compiled (needs g++); 600 MB.", {"CFLAGS": "-O1"}),
-)
-"""auto-sklearn 0.15.0 with scikit-learn 0.24.2: newer Pythons have no distutils of NumPy's, which it is built with."""
+RECIPES_OF = {
+    # 0.15.0 with scikit-learn 0.24.2: newer Pythons have no distutils of NumPy's, which it is built with
+    "autosklearn": (
+        Recipe("3.9", "About a minute; 450 MB."),
+        Recipe(
+            "3.10", "About ten minutes, since scikit-learn 0.24 is compiled (needs g++); 600 MB.", {"CFLAGS": "-O1"}
+        ),
+    ),
+    # 1.6.3 with LightGBM, CatBoost and XGBoost for processors; nothing is built
+    "autogluon": (Recipe("3.11", "About a minute; 1.1 GB."), Recipe("3.12", "About a minute; 1.1 GB.")),
+}
+"""For each engine the Pythons it is installed for, the first that is found here."""
 
 
 def install(name: str, say: Callable[[str], None]) -> Path:
@@ -44,7 +51,7 @@ def install(name: str, say: Callable[[str], None]) -> Path:
     if engine is None or not engine.interpreter:
         able = ", ".join(known.name for known in KNOWN.values() if known.interpreter)
         raise EngineError(f"“{name}” is nothing that is installed apart. Use one of: {able}.")
-    recipe, python = _first_found()
+    recipe, python = _first_found(engine)
     say(f"{engine.title} with {python} (Python {recipe.python}). {recipe.notice}")
     return _build(engine, recipe, python, say)
 
@@ -58,11 +65,10 @@ def _build(engine: KnownEngine, recipe: Recipe, python: str, say: Callable[[str]
     pip = [str(part / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     hashed = [*pip, "--no-build-isolation", "--require-hashes", "-r"]
     lock = RECIPES / f"{engine.name}-{recipe.python}.txt"
-    for what, command in (
-        ("a fresh environment", [python, "-m", "venv", str(part)]),
-        ("what it is built with", [*hashed, str(lock.with_name(f"{lock.stem}-build.txt"))]),
-        ("the engine", [*hashed, str(lock)]),
-    ):
+    tools = lock.with_name(f"{lock.stem}-build.txt")
+    steps = [("a fresh environment", [python, "-m", "venv", str(part)])]
+    steps += [("what it is built with", [*hashed, str(tools)])] if tools.exists() else []
+    for what, command in [*steps, ("the engine", [*hashed, str(lock)])]:
         say(f"Installing {what} …")
         ended = subprocess.run(command, env=os.environ | recipe.environment, check=False)
         if ended.returncode:
@@ -75,19 +81,19 @@ def _build(engine: KnownEngine, recipe: Recipe, python: str, say: Callable[[str]
 
 def _see(engine: KnownEngine, python: Path) -> None:
     """That the engine can be imported where it is now."""
-    package = engine.name
+    package = next(iter(engine.packages), engine.name)
     ended = subprocess.run([str(python), "-I", "-c", f"import {package}"], capture_output=True, text=True, check=False)
     if ended.returncode:
         raise EngineError(f"{engine.title} was installed but cannot be imported: {ended.stderr.strip()[-300:]}")
 
 
-def _first_found() -> tuple[Recipe, str]:
-    for recipe in AUTOSKLEARN:
+def _first_found(engine: KnownEngine) -> tuple[Recipe, str]:
+    for recipe in RECIPES_OF[engine.name]:
         for python in _pythons(recipe.python):
             if _is(python, recipe.python):
                 return recipe, python
-    wanted = " or ".join(recipe.python for recipe in AUTOSKLEARN)
-    raise EngineError(f"auto-sklearn needs Python {wanted}, and none is found here. Install one (pyenv, uv, apt).")
+    wanted = " or ".join(recipe.python for recipe in RECIPES_OF[engine.name])
+    raise EngineError(f"{engine.title} needs Python {wanted}, and none is found here. Install one (pyenv, uv, apt).")
 
 
 def _pythons(version: str) -> Iterator[str]:

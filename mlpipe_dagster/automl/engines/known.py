@@ -30,7 +30,7 @@ class KnownEngine:
     smallest_budget: float = SMALLEST_BUDGET
     """Seconds of a whole step."""
     packages: tuple[str, ...] = ()
-    """What has to be importable here."""
+    """What has to be importable: here, or in its own interpreter."""
     extra: str = ""
     """The requirements that bring the packages."""
     interpreter: str = ""
@@ -66,6 +66,13 @@ KNOWN = {
             extra='"flaml==2.7.0" "xgboost-cpu==3.2.0"',
         ),
         KnownEngine("autosklearn", "auto-sklearn", smallest_budget=30.0, interpreter="autosklearn_python"),
+        KnownEngine(
+            "autogluon",
+            "AutoGluon",
+            smallest_budget=20.0,
+            packages=("autogluon.tabular",),
+            interpreter="autogluon_python",
+        ),
     )
 }
 CHOICES = (AUTO, *KNOWN)

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
-from mlpipe_dagster.automl.engines import autosklearn_program
+from mlpipe_dagster.automl.engines import autogluon_program, autosklearn_program
 from mlpipe_dagster.automl.engines.autosklearn_program import HEADER
 from mlpipe_dagster.automl.engines.known import KNOWN, interpreter_of, require_installed
 from mlpipe_dagster.errors import EngineError
 
 Floats = NDArray[np.float64]
-PROGRAMS = {"autosklearn": autosklearn_program.__file__}
+PROGRAMS = {"autosklearn": autosklearn_program.__file__, "autogluon": autogluon_program.__file__}
 LAST_WORDS = 300
 
 
