@@ -10,11 +10,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from sqlalchemy import select
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import datasets, interventions, pipelines, removals
-from mlpipe_dagster.warehouse.schema import LedgerRow
+from mlpipe_dagster.warehouse import datasets, interventions, pipelines
+from mlpipe_dagster.warehouse.schema import LedgerRow, Removal
 from mlpipe_dagster_tests.defs import troubled_stages
 from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger, records
 
@@ -152,7 +153,7 @@ def test_a_dataset_deleted_in_flight_leaves_no_run_and_no_object(
     flow.turn()
     assert flow.instance.get_runs_count() == 0
     with flow.warehouse.reading() as session:
-        assert removals.count_left(session) == 0
+        assert session.scalars(select(Removal)).all() == []
 
 
 def test_a_run_at_work_is_ended_before_it_is_removed(

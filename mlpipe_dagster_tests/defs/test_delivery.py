@@ -318,7 +318,7 @@ def test_clocks_of_producers_do_not_matter(read: Flow, timestamp: int) -> None:
     assert rows(read, "bias")["skewed"] == ("done", 1)
     with read.warehouse.reading() as session:
         row = session.query(LedgerRow).filter_by(cause="skewed").one()
-        assert abs((row.deadline - row.requested_at).total_seconds() - settings().bias_deadline_seconds) < 5
+        assert abs((row.deadline - row.requested_at).total_seconds() - settings().bias_deadline_seconds) < 60
 
 
 # repetition

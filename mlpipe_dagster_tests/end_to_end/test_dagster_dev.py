@@ -28,6 +28,7 @@ SENSORS = {
     "dataset_events", "bias_trigger_events", "bias_events", "automl_trigger_events", "automl_events",
     "xai_trigger_events", "xai_events", "sweep",
 }  # fmt: skip
+"""Those that depend on the broker; `leftovers` looks once an hour."""
 REACHED = ("dataset-events", "bias-trigger-events", "bias-events", "automl-trigger-events")
 # Without a filter Dagster looks for ticks under the address of the code server, which is new with every start.
 QUERY = """query($began: Float!) {
@@ -55,7 +56,7 @@ class Shown:
 
     def each_ticked(self, times: int) -> bool:
         """Whether every sensor has ended so many ticks."""
-        return self.ticks.keys() == SENSORS and all(len(ticks) >= times for ticks in self.ticks.values())
+        return self.ticks.keys() >= SENSORS and all(len(self.ticks[name]) >= times for name in SENSORS)
 
 
 @dataclass
@@ -231,8 +232,8 @@ def again(folder: Folder, worked: tuple[Life, Shown]) -> tuple[Life, Shown]:
 
 def test_without_a_broker_every_sensor_skips_with_the_reason(folder: Folder, alone: tuple[Life, Shown]) -> None:
     life, shown = alone
-    for name, ticks in shown.ticks.items():
-        for tick in ticks:
+    for name in SENSORS:
+        for tick in shown.ticks[name]:
             assert tick["status"] == "SKIPPED", (name, tick)
             assert tick["skipReason"].startswith(f"Kafka unreachable at {folder.bootstrap} "), (name, tick)
     assert "Traceback" not in life.output.read_text()

@@ -130,7 +130,7 @@ def test_what_an_unreachable_store_keeps_is_removed_later(
     removals.remove_objects(warehouse, left)
     assert files_below(home / "objects") == []
     with warehouse.reading() as session:
-        assert removals.count_left(session) == 0
+        assert removals.objects_left(session) == []
 
 
 def unreachable(self: FolderObjects, name: str) -> bool:
