@@ -188,6 +188,11 @@ class Settings(BaseSettings):
         alias="MLPIPE_SHORT_BUDGET",
         description="What becomes of a time budget below an engine's least: refuse, or raise it to that",
     )
+    split: Literal["auto", "random"] = Field(
+        "auto",
+        alias="MLPIPE_SPLIT",
+        description="How test rows are held out: auto (together by a repeated id, the latest by a date), or random",
+    )
     first_model_grace: float = Field(
         0.0,
         ge=0,

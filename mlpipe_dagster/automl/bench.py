@@ -18,7 +18,8 @@ from sklearn.pipeline import Pipeline
 from mlpipe_dagster.automl.algorithms import Estimator, FitData, Labels
 from mlpipe_dagster.automl.model import FeatureSchema
 from mlpipe_dagster.automl.preparation import Family, encoder, typed_columns
-from mlpipe_dagster.automl.target import Rows, Target, validation_folds
+from mlpipe_dagster.automl.splits import Bond, folds_of
+from mlpipe_dagster.automl.target import Rows, Target
 from mlpipe_dagster.bias.mitigation.rows import Codes, resample, reweigh
 from mlpipe_dagster.vocabulary import Mitigation
 
@@ -55,6 +56,8 @@ class Rowset:
     truth: NDArray[np.float64]
     groups: Codes | None = None
     """(rows, columns) group of each row in each sensitive column, where something is to be done about their bias."""
+    bonds: NDArray[np.int64] | None = None
+    """Which rows belong together, as `splits.Bond` says."""
 
     def take(self, rows: Rows) -> "Rowset":
         """The rows at these positions."""
@@ -73,6 +76,8 @@ class Source:
     """Positions in `target.rows` of the training rows."""
     groups: Codes | None = None
     """As in `Rowset`, for each row of the table."""
+    bond: Bond | None = None
+    """What holds rows together in validation as in the test."""
 
     def draw(self, most: int, seed: int) -> Rowset:
         """At most `most` random training rows, of every class at least one."""
@@ -82,7 +87,8 @@ class Source:
         in_table = self.target.rows[rows]
         typed = typed_columns(self.schema).transform(self.table.iloc[in_table])
         groups = None if self.groups is None else self.groups[in_table]
-        return Rowset(typed.reset_index(drop=True), self.target.values[rows], self.target.truth()[rows], groups)
+        bonds = None if self.bond is None else self.bond.codes[in_table]
+        return Rowset(typed.reset_index(drop=True), self.target.values[rows], self.target.truth()[rows], groups, bonds)
 
 
 def cells(rows: int, columns: int, classes: int) -> int:
@@ -159,4 +165,5 @@ def open_bench(
     total = cells(len(sample.labels), columns, classes)
     count = folds or next((count for most, count in FOLDS_BY_CELLS if total <= most * budget), 1)
     inside = Target(np.arange(len(sample.labels)), sample.labels, target.classes, target.task, ())
-    return Bench(sample, validation_folds(inside, inside.rows, count, seed), schema, classes, seed, mitigation)
+    kind = source.bond.kind if source.bond else ""
+    return Bench(sample, folds_of(inside, sample.bonds, kind, count, seed), schema, classes, seed, mitigation)

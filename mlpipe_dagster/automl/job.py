@@ -12,6 +12,7 @@ from mlpipe_dagster.automl.bench import Source
 from mlpipe_dagster.automl.columns import narrow, usable_columns
 from mlpipe_dagster.automl.groups import group_labels
 from mlpipe_dagster.automl.model import FeatureSchema, TrainingSpec
+from mlpipe_dagster.automl.splits import bond_of, held_out
 from mlpipe_dagster.automl.target import (
     Rows,
     Target,
@@ -20,7 +21,6 @@ from mlpipe_dagster.automl.target import (
     read_target,
     require_columns,
     require_enough,
-    split_test,
 )
 from mlpipe_dagster.bias.mitigation.rows import Codes
 from mlpipe_dagster.bias.mitigation.signs import without_sensitive_trace
@@ -52,22 +52,31 @@ def prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> Job:
     """Split and type the table, as much of it as `budget` seconds allow; raises what `train` does of the table."""
     require_columns(table, spec)
     target = read_target(table[spec.target], spec)
-    training, test = split_test(target, spec.seed, most=int(TEST_ROWS_A_SECOND * budget))
+    bond = bond_of(table, {spec.target, *spec.drop}) if spec.split == "auto" else None
+    training, test, kept = held_out(target, bond, spec.seed, most=int(TEST_ROWS_A_SECOND * budget))
+    bond = bond if kept else None
     require_enough(target, training)
     training_rows, test_rows = target.rows[training], target.rows[test]
-    ignored = {spec.target, *spec.drop, *_not_read(spec)}
+    ignored = {spec.target, *spec.drop, *_not_read(spec), *({bond.column} if bond and bond.kind == "groups" else ())}
     seen = table.iloc[training_rows]
     names, too_wide = narrow(seen, ignored, target.truth()[training], int(COLUMNS_A_SECOND * budget))
     schema, reasons = usable_columns(seen[names], ignored)
     if spec.mitigation is Mitigation.CORRELATION_REMOVER:
         schema = without_sensitive_trace(schema, seen, spec.sensitive)
-    notes = (*target.notes, *_left_out(spec), *too_wide, *reasons, *rare_class_note(target, training))
+    notes = (
+        *target.notes,
+        *((bond.note,) if bond else ()),
+        *_left_out(spec),
+        *too_wide,
+        *reasons,
+        *rare_class_note(target, training),
+    )
     if len(test) < 0.19 * len(target.rows):
         notes += (
             f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
         )
     spec = spec.model_copy(update={"task": target.task, "positive": positive_class(target, spec)})
-    source = Source(table, target, schema, training, _groups_to_even_out(table, spec))
+    source = Source(table, target, schema, training, _groups_to_even_out(table, spec), bond)
     return Job(table, spec, target, schema, source, training_rows, test_rows, notes)
 
 

@@ -154,6 +154,8 @@ class TrainingSpec(_Frozen):
     engine: str = "portfolio"
     """A name of `engines/known.py`."""
     seed: int = 0
+    split: Literal["auto", "random"] = "auto"
+    """How rows are held out: as an id or a date column says, or at random whatever they say."""
     threads: int = 2
 
 

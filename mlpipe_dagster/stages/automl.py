@@ -66,6 +66,7 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             mitigation=done.method if done else None,
             positive=table.positive(target, task),
             engine=engine.name,
+            split=settings.split,
             threads=settings.threads,
         )
         opening = time.monotonic() - claim.taken_at

@@ -25,7 +25,8 @@ from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
 from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
-from mlpipe_dagster.automl.target import read_target, split_test
+from mlpipe_dagster.automl.splits import bond_of, held_out
+from mlpipe_dagster.automl.target import read_target
 from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
 
 Fit = Callable[[bool, int], Any]
@@ -64,7 +65,8 @@ def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -
     frame = known.read(folder)
     spec = TrainingSpec(target=known.target, task=known.task, seed=seed, engine=subject if subject in KNOWN else "auto")
     target = read_target(frame[known.target], spec)
-    training, test = split_test(target, seed, most=int(TEST_ROWS_A_SECOND * Budget(0, seconds).for_training))
+    bond = bond_of(frame, {known.target})
+    training, test, _ = held_out(target, bond, seed, most=int(TEST_ROWS_A_SECOND * Budget(0, seconds).for_training))
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         fit = _engine if subject in KNOWN else _plain
