@@ -61,6 +61,8 @@ class Wishes(BaseModel):
     engine: str | None = None
     short_budget: ShortBudget | None = None
     """What becomes of a time budget below the engine's least."""
+    continue_from: str | None = None
+    """Version of the model whose search the next training goes on from; of that training alone."""
     xai_level: Level | None = None
     sensitive_features: tuple[str, ...] | None = None
     positive_class: str | None = None
@@ -162,6 +164,8 @@ class Choices(BaseModel):
     """As it is published: the person's own words."""
     time_budget_seconds: float
     engine: str = PORTFOLIO
+    continue_from: str | None = None
+    """Version of the model whose search is gone on from."""
     level: Level
     mitigation: Mitigation | None = None
     """What is done about bias before training."""
@@ -196,7 +200,8 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         drop=drop,
         time_budget=budget,
         time_budget_seconds=seconds,
-        engine=engine.name,
+        engine=engine.word,
+        continue_from=wishes.continue_from,
         level=level,
         mitigation=mitigation,
         reasons=(
@@ -207,6 +212,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             *((f"Left out of training: {', '.join(drop)} ({drop_reason}).",) if drop else ()),
             f"Time budget: {budget} ({budget_reason}).",
             f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
+            *((f"Search: goes on from the trials of {wishes.continue_from}.",) if wishes.continue_from else ()),
             f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
             *mitigation_reason,
         ),

@@ -21,6 +21,8 @@ MODULES = {
     "mitigate": "intervene",
     "explain": "explain",
     "predict": "predict",
+    "replay": "replay",
+    "train-more": "train_more",
     "role": "role",
     "dlq": "dlq",
     "keys": "keys",

@@ -178,10 +178,10 @@ class Settings(BaseSettings):
     default_sensitive: str = Field(
         "", alias="MLPIPE_DEFAULT_SENSITIVE", description="Sensitive columns, comma-separated; empty: inferred"
     )
-    default_engine: Literal["auto", "portfolio", "flaml", "autosklearn", "autogluon"] = Field(
+    default_engine: Literal["auto", "portfolio", "deterministic", "flaml", "autosklearn", "autogluon"] = Field(
         "auto",
         alias="MLPIPE_DEFAULT_ENGINE",
-        description="Engine of a training: auto, portfolio, flaml, autosklearn or autogluon",
+        description="Engine of a training: auto, portfolio, deterministic, flaml, autosklearn or autogluon",
     )
     short_budget: Literal["refuse", "raise"] = Field(
         "refuse",

@@ -15,5 +15,7 @@ def engine_choices() -> tuple[dict[str, str], tuple[str, ...]]:
 def _words(engine: KnownEngine, absent: bool) -> str:
     if absent:
         return f"{engine.title} (not installed here: {engine.installing})"
+    if engine.trials:
+        return f"{engine.title} ({engine.trials} trials in place of seconds: the same model again)"
     least = engine.smallest_budget
     return engine.title if least <= SMALLEST_BUDGET else f"{engine.title} (at least {least:g} seconds)"

@@ -25,6 +25,7 @@ from mlpipe_dagster.api.xai_reports import stored_page
 from mlpipe_dagster.automl.engines.known import ShortBudget
 from mlpipe_dagster.bias.mitigation.choice import MitigationWish
 from mlpipe_dagster.choices import Wishes
+from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import PipelineStatus, Stage, parse_task
 from mlpipe_dagster.warehouse import again as running_again
 from mlpipe_dagster.warehouse import datasets, former, interventions, pipelines
@@ -47,6 +48,8 @@ class Change(BaseModel):
     time_budget: PlainText | None = None
     engine: PlainText | None = None
     short_budget: ShortBudget | None = None
+    continue_from: Id | None = None
+    """Version of this dataset's model whose search the training goes on from."""
     xai_level: AnyCaseLevel | None = None
     mitigation: MitigationWish | None = None
     stage: Literal["bias", "automl", "xai"] | None = None

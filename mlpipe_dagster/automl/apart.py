@@ -31,6 +31,9 @@ numerical libraries may have been at work a fork would hang, so that nobody else
 LATE_SHARE, LATE_SECONDS = 0.05, 1.0
 """A committed model is at most that share of the budget and these seconds late."""
 MOST_FOR_COMMIT = 0.25
+NOT_REPRODUCIBLE = (
+    "Another training may find another model: not all of its trials were made. Allow more time, or fewer trials."
+)
 POLL_SECONDS = 0.03
 LAST_WORDS = 400
 MEMORY_SHARE = 0.8
@@ -283,10 +286,10 @@ def _last_words(folder: Path) -> str:
 
 def _described(folder: Path, budget: Budget, notes: tuple[str, ...]) -> Trained:
     """The model in `folder`, its ledger brought up to now."""
-    model = artefacts.description(folder)
+    model, cut = artefacts.description(folder), bool(notes)
     taken = time.monotonic() - budget.started_at
     rest = taken - sum(entry.seconds for entry in model.budget)
-    entry = BudgetEntry(what="cut off" if notes else "saving", seconds=max(0.0, rest), note=" ".join(notes))
+    entry = BudgetEntry(what="cut off" if cut else "saving", seconds=max(0.0, rest), note=" ".join(notes))
     if taken > 1.05 * budget.seconds + 1:
         notes += (
             f"The training took {taken:.1f} s of a budget of {budget.seconds:g} s: the machine is too slow or busy for "
@@ -294,5 +297,7 @@ def _described(folder: Path, budget: Budget, notes: tuple[str, ...]) -> Trained:
         )
     if model.onnx is None:  # the best until it was cut off
         model = replace(model, onnx=OnnxExport(note=worker.NO_TIME), notes=(*model.notes, worker.NO_TIME))
+    if cut and model.spec.trials:
+        notes += (NOT_REPRODUCIBLE,)
     model = replace(model, notes=(*notes, *model.notes), budget=(*model.budget, entry), budget_seconds=budget.seconds)
     return Trained(model, artefacts.describe(model, folder))

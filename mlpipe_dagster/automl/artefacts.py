@@ -79,21 +79,19 @@ def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
     Each file is replaced as a whole: whoever is killed here leaves a model that loads.
     """
     described = _MODELS.dump_python(model, mode="json", exclude={"estimator"})
-    alone = not (folder / ENGINE_FILE).exists()
+    has_own_interpreter = (folder / ENGINE_FILE).exists()
+    alone = not has_own_interpreter
     manifest = {
         "format": 1,
         "sha256": _sha256(folder / MODEL_FILE),
-        **(
-            {"code_sha256": hashlib.sha256(code_zip()).hexdigest()}
-            if alone
-            else {"engine_sha256": _sha256(folder / ENGINE_FILE)}
-        ),
-        "libraries": _libraries(),
+        **({"code_sha256": hashlib.sha256(code_zip()).hexdigest()} if alone else {}),
+        **({"engine_sha256": _sha256(folder / ENGINE_FILE)} if has_own_interpreter else {}),
+        "libraries": libraries(),
         "model": described,
     }
     texts = {
         MANIFEST_FILE: json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False),
-        CARD_FILE: model_card(model),
+        CARD_FILE: model_card(model, libraries()),
         LEADERBOARD_FILE: json.dumps(described["leaderboard"], indent=1, ensure_ascii=False, allow_nan=False),
         REQUIREMENTS_FILE: _requirements(),
     }
@@ -187,11 +185,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _libraries() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}
+def libraries() -> dict[str, str]:
+    """The versions that are at work here, of Python too."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def _requirements() -> str:
     """For pip: the exact versions, for the Python that the model was made with."""
-    lines = [f"{name}=={number}" for name, number in _libraries().items() if name in REQUIRED]
+    lines = [f"{name}=={number}" for name, number in libraries().items() if name in REQUIRED]
     return "\n".join([f"# Python {platform.python_version()}", *lines]) + "\n"

@@ -3,12 +3,14 @@
 Only text from what is known of the model; nothing is measured here.
 """
 
+from collections.abc import Mapping
+
 from mlpipe_dagster.automl.fairness.report import (
     Disparity,
     Fairness,
     GroupMetrics,
 )
-from mlpipe_dagster.automl.model import Estimate, OnnxExport, TrainedModel
+from mlpipe_dagster.automl.model import DataSource, Estimate, OnnxExport, TrainedModel
 from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 
@@ -19,8 +21,11 @@ OVERALL_WORDS = {
 }
 
 
-def model_card(model: TrainedModel) -> str:
-    """The card as Markdown. Texts from the table are escaped: they may hold anything."""
+def model_card(model: TrainedModel, libraries: Mapping[str, str]) -> str:
+    """The card as Markdown, with the versions that the model was made with.
+
+    Texts from the table are escaped: they may hold anything.
+    """
     sections = (
         _head(model),
         _quality(model),
@@ -29,7 +34,9 @@ def model_card(model: TrainedModel) -> str:
         _mitigation(model),
         _training(model),
         _notes(model),
+        _limits(model),
         _use(model),
+        _again(model, libraries),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -51,8 +58,16 @@ def _head(model: TrainedModel) -> str:
     return (
         f"# Model card: {_plain(spec.target)}\n\n"
         f"{kind} that predicts “{_plain(spec.target)}” ({spec.task.value})."
-        f"{classes} It reads {len(model.schema.columns)} columns and was fitted on {model.trained_rows} rows."
+        f"{classes} It reads {len(model.schema.columns)} columns and was fitted on {model.trained_rows} rows"
+        f"{_source(spec.data)}."
     )
+
+
+def _source(data: DataSource | None) -> str:
+    if data is None:
+        return ""
+    rows = f" ({data.rows} rows)" if data.rows is not None else ""
+    return f" of “{_plain(data.dataset_id)}”, version {data.version}{rows}, MD5 of the file {data.file_hash}"
 
 
 def _quality(model: TrainedModel) -> str:
@@ -211,6 +226,43 @@ def _mitigation(model: TrainedModel) -> str:
 
 def _notes(model: TrainedModel) -> str:
     return "\n".join(["## Notes", "", *(f"- {_plain(note)}" for note in model.notes)]) if model.notes else ""
+
+
+def _limits(model: TrainedModel) -> str:
+    """What the numbers of this card do not say."""
+    groups = (
+        "Groups were compared in the sensitive columns alone; in others it may do worse for some."
+        if model.spec.sensitive
+        else "No sensitive column was named or found: whether it does worse for some groups is not known."
+    )
+    ranges = [
+        f"{_plain(column.name)} {column.minimum:g} to {column.maximum:g}"
+        for column in model.schema.columns
+        if column.minimum is not None and column.maximum is not None
+    ]
+    seen = f"Seen in training: {', '.join(ranges[:20])}. " if ranges else ""
+    return (
+        "## Limits\n\n"
+        "It says what was usual in its table, not what causes what. The scores hold for rows that come as those of "
+        "the table came; where the world or the way of measuring changes, they no longer do. "
+        f"{seen}Beyond that, and for values that were not in the table, its answers were not measured. {groups}"
+    )
+
+
+def _again(model: TrainedModel, libraries: Mapping[str, str]) -> str:
+    """How to make it anew, and with what it was made."""
+    versions = ", ".join(f"{name} {number}" for name, number in libraries.items())
+    trials = model.spec.trials
+    promise = (
+        f"It counts trials ({trials}) in place of seconds: the same table and versions give the same bits."
+        if trials
+        else "Its search ends by the clock, so that another training finds a similar model, not the same."
+    )
+    further = f" It went on from the search of version {model.spec.continues}." if model.spec.continues else ""
+    return (
+        f"## Made again\n\nEngine {model.spec.engine}, seed {model.spec.seed}, {versions}. {promise}{further} "
+        "`mlpipe replay MODEL_ID --user-id USER` trains it again and compares."
+    )
 
 
 def _use(model: TrainedModel) -> str:

@@ -3,6 +3,7 @@
 Nothing here knows what the time is spent on.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,18 +16,29 @@ class Clock:
     """Counts from `started_at` (in the seconds of `now`), else its creation; `entries` becomes the budget ledger."""
 
     def __init__(
-        self, budget_seconds: float, now: Callable[[], float] = time.monotonic, started_at: float | None = None
+        self,
+        budget_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        started_at: float | None = None,
+        counts: bool = True,
     ) -> None:
         self._now = now
         self._start = now() if started_at is None else started_at
         self.budget = budget_seconds
+        self.counts = counts
         self.entries: list[BudgetEntry] = []
         self._note = ""
 
     def copy(self) -> Self:
         """The same clock with a ledger of its own."""
-        other = type(self)(self.budget, self._now, self._start)
+        other = type(self)(self.budget, self._now, self._start, self.counts)
         other.entries = list(self.entries)
+        return other
+
+    def uncounted(self, seconds: float) -> Self:
+        """The same clock, which limits nothing: sizes are those of a budget of so many seconds, whatever it takes."""
+        other = self.copy()
+        other.budget, other.counts = seconds, False
         return other
 
     def elapsed(self) -> float:
@@ -38,8 +50,12 @@ class Clock:
         return moment - self._start
 
     def left(self) -> float:
-        """Seconds until the budget is used up; negative beyond it."""
-        return self.budget - self.elapsed()
+        """Seconds until the budget is used up; negative beyond it. Without end where time is not counted."""
+        return self.budget - self.elapsed() if self.counts else math.inf
+
+    def share(self, part: float) -> float:
+        """Seconds of a part of the budget; without end where time is not counted."""
+        return part * self.budget if self.counts else math.inf
 
     @contextmanager
     def entry(self, what: str, since: float | None = None) -> Iterator[None]:

@@ -139,6 +139,16 @@ class FeatureSchema(_Frozen):
         return [column.name for column in self.columns]
 
 
+class DataSource(_Frozen):
+    """The file that a model was trained from, as it was uploaded."""
+
+    dataset_id: str
+    version: str
+    file_hash: str
+    """MD5, as the catalogue has it."""
+    rows: int | None = None
+
+
 class TrainingSpec(_Frozen):
     """What to train: target, task, columns to watch and to leave out."""
 
@@ -157,6 +167,18 @@ class TrainingSpec(_Frozen):
     split: Literal["auto", "random"] = "auto"
     """How rows are held out: as an id or a date column says, or at random whatever they say."""
     threads: int = 2
+    continues: str | None = None
+    """Version of the model whose search this one goes on from."""
+    kept: tuple[Trial, ...] = ()
+    """The best trials of that search, which are tried first."""
+    data: DataSource | None = None
+    """Where the table comes from, for those who want to train it again."""
+
+    @property
+    def trials(self) -> int | None:
+        """How many candidates a deterministic training tried; None where it went by the clock."""
+        count = self.engine.partition(":")[2]
+        return int(count) if count else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ Losses are compared on validation rows only. Which candidate is taken, and its l
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -87,6 +87,10 @@ class Search:
     """What evaluating and saving took the last time."""
     notes: list[str] = field(default_factory=list)
     """What an engine has to say about the model."""
+    trials: int | None = None
+    """How many candidates to try, where these are counted in place of seconds."""
+    kept: Sequence[Trial] = ()
+    """The best trials of an earlier search, which are tried first."""
     scratch: Path | None = None
     """A folder for what an engine leaves on disk; it has to stay until the model is saved."""
 
@@ -189,30 +193,34 @@ def run_baselines(search: Search, early: Callable[[], None] | None = None) -> No
     `early` is called between the two where the start took long: something has to be there whatever follows.
     """
     search.try_out(CONSTANT, CONSTANT.start, search.clock.left(), baseline=True)
-    if early and search.clock.elapsed() > EARLY_SHARE * search.clock.budget:
+    if early and search.clock.elapsed() > search.clock.share(EARLY_SHARE):
         early()
-    search.try_out(LINEAR, LINEAR.start, LINEAR_SHARE * search.clock.budget, baseline=True)
+    search.try_out(LINEAR, LINEAR.start, search.clock.share(LINEAR_SHARE), baseline=True)
 
 
 def run_boosting_baseline(search: Search, reserve: Reserve) -> None:
     """scikit-learn's gradient boosting with its own settings: after the first two, since it may take longer."""
-    seconds = min(BOOSTING_SHARE * search.clock.budget, search.clock.left() - reserve(search.best()))
+    seconds = min(search.clock.share(BOOSTING_SHARE), search.clock.left() - reserve(search.best()))
     if seconds > 0:
         search.try_out(HISTOGRAM, DEFAULT_BOOSTING, seconds, baseline=True)
 
 
-def run_search(search: Search, reserve: Reserve) -> str:
-    """Try candidates while time is left beyond `reserve(best)` seconds; returns why it ended.
+def run_search(search: Search, reserve: Reserve, trials: int | None = None) -> str:
+    """Try candidates while time is left beyond `reserve(best)` seconds, and at most so many; returns why it ended.
 
     The first ones are fixed; later ones follow the algorithm that leads, near its best settings.
     """
-    generator = np.random.default_rng(search.seed)
-    since_better = 0
-    for algorithm, parameters in _openings(search.boosting):
+    generator = np.random.default_rng([search.seed, len(search.kept)] if search.kept else search.seed)
+    since_better, most = 0, np.inf if trials is None else len(search.candidates) + trials
+    for algorithm, parameters in _kept_settings(search) or _openings(search.boosting):
+        if len(search.candidates) >= most:
+            return f"{trials} trials"
         if not _has_time(search, algorithm, reserve):
             return "stopped by the clock"
         search.try_out(algorithm, parameters, OPENING_SHARE * (search.clock.left() - reserve(search.best())))
     while since_better < CONVERGED_AFTER:
+        if len(search.candidates) >= most:
+            return f"{trials} trials"
         algorithm = _next_algorithm(search, generator)
         if not _has_time(search, algorithm, reserve):
             return "stopped by the clock"
@@ -224,6 +232,12 @@ def run_search(search: Search, reserve: Reserve) -> str:
         better = before is None or now.loss < 0.999 * before.loss
         since_better = 0 if better else since_better + 1
     return f"stopped early: {CONVERGED_AFTER} trials in a row brought nothing better"
+
+
+def _kept_settings(search: Search) -> list[tuple[Algorithm, Parameters]]:
+    """What an earlier search found best, of algorithms that are there now."""
+    known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES)}
+    return [(known[trial.algorithm], trial.parameters) for trial in search.kept if trial.algorithm in known]
 
 
 def _openings(boosting: Algorithm) -> list[tuple[Algorithm, Parameters]]:

@@ -48,7 +48,7 @@ def one_column(bench: Bench, clock: Clock, model: Outcome, constant: Outcome, se
     worst, reached = loss(constant), loss(model)
     if worst - reached < GOOD * worst or len(bench.schema.columns) < 2:
         return ()
-    until = clock.elapsed() + TIME_SHARE * clock.budget
+    until = clock.elapsed() + clock.share(TIME_SHARE)
     kind = DecisionTreeRegressor if data.labels.dtype.kind == "f" else DecisionTreeClassifier
     rows = np.random.default_rng(seed).permutation(len(data.labels))[:MOST_ROWS]
     origins = np.array(feature_names(bench.schema, bench.pipeline("trees", 0, None).named_steps["features"])[1])

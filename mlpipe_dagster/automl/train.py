@@ -23,6 +23,8 @@ from mlpipe_dagster.automl.keeper import Keeper
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline
 
+SIZES_OF_SECONDS = 60.0
+"""Where trials are counted in place of seconds: sample, folds and columns are those of this budget."""
 MOST_RESERVED = 0.4
 """Of the budget, at most this is kept back from the search for the last fits and the evaluation."""
 
@@ -71,13 +73,22 @@ def _train(
 ) -> TrainedModel:
     known = known_engine(spec.engine)
     require_installed(known)
+    if known.trials:
+        clock, spec = (
+            clock.uncounted(SIZES_OF_SECONDS),
+            spec.model_copy(update={"threads": 1, "engine": f"{known.name}:{known.trials}"}),
+        )
     engine: Searching = importlib.import_module(f"{engines.__name__}.{known.name}")
     with clock.entry("preparation"):
         job = prepare(table, spec, clock.budget)
         bench = open_bench(job.source, clock.budget, spec.seed, spec.mitigation, known.folds)
     algorithm, notes = boosting()
+    if spec.continues:
+        notes += (f"The search went on from the {len(spec.kept)} best trials of version {spec.continues}.",)
     job = replace(job, notes=(*job.notes, *notes))
-    search = Search(bench, clock, algorithm, spec.seed, spec.threads, progress, scratch=scratch)
+    search = Search(
+        bench, clock, algorithm, spec.seed, spec.threads, progress, trials=known.trials, kept=spec.kept, scratch=scratch
+    )
     keeper = Keeper(search, job, keep)
     with clock.entry("baselines"):
         run_baselines(search, keeper.keep)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from mlpipe_dagster.commands.client import ApiClient
+from mlpipe_dagster.commands.model_files import fetch_model, fetch_table
 from mlpipe_dagster.errors import UserError
 
 
@@ -81,22 +82,11 @@ def explain_again(client: ApiClient, user_id: str, model_id: str, version: str |
     from mlpipe_dagster.vocabulary import Level
     from mlpipe_dagster.xai.explain import explain_model
 
-    about = client.get("ai-models", user_id, model_id, version=version)
-    dataset_id = about["training_dataset"]
-    if not dataset_id:
-        raise UserError(f"It is not known which table {model_id} was trained from.")
-    table = client.get("datasets", user_id, dataset_id)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mlpipe-") as name:
         folder = Path(name)
-        for file in about["files"]:
-            place = folder / "model" / Path(file["filename"]).name
-            place.parent.mkdir(exist_ok=True)
-            client.download(
-                "ai-models", user_id, model_id, "download", target=place, version=version, filename=file["filename"]
-            )
-        upload = folder / Path(table["original_filename"]).name
-        client.download("datasets", user_id, dataset_id, "download", target=upload)
+        about = fetch_model(client, user_id, model_id, version, folder / "model")
+        upload = fetch_table(client, user_id, about["training_dataset"], folder).file
         profile = to_parquet(upload, upload.name, folder / "table.parquet")
         hidden = [column.name for column in profile.columns if column.personal]
         kept = [found.column for found in find_sensitive(profile)]

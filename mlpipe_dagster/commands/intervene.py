@@ -39,7 +39,7 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--drop", help="Columns to train without, comma-separated; “” for none.")
 @click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
-@click.option("--engine", help="Who trains: auto, portfolio, flaml, autosklearn, autogluon.")
+@click.option("--engine", help="Who trains: auto, portfolio, deterministic:TRIALS, flaml, autosklearn, autogluon.")
 @click.option(
     "--short-budget", type=click.Choice(SHORT_BUDGET), help="A budget below the engine's least: refuse, raise."
 )

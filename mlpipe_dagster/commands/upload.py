@@ -20,7 +20,7 @@ from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 @click.option("--target", help="Column to predict; inferred where it is left out.")
 @click.option("--task-type", help="classification, binary, multiclass or regression; inferred where it is left out.")
 @click.option("--time-budget", help="Time for the training: 60, 60s, 10m, 1h.")
-@click.option("--engine", help="Who trains: auto, portfolio, flaml, autosklearn, autogluon.")
+@click.option("--engine", help="Who trains: auto, portfolio, deterministic:TRIALS, flaml, autosklearn, autogluon.")
 @click.option(
     "--short-budget", type=click.Choice(SHORT_BUDGET), help="A budget below the engine's least: refuse, raise."
 )

@@ -49,7 +49,9 @@ class ModelConfig(BiasReportConfig):
 
     time_budget: str = Field("", description="How long to train: 60s, 10m or 1h; more than 0. Empty: the default.")
     engine: str = Field(
-        "", description="Who trains: auto, portfolio, flaml, autosklearn or autogluon. Empty: as chosen before."
+        "",
+        description="Who trains: auto, portfolio, deterministic:TRIALS, flaml, autosklearn or autogluon. "
+        "Empty: as chosen before.",
     )
 
 

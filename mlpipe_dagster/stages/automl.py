@@ -3,20 +3,25 @@
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from mlpipe_dagster.automl.apart import Budget, train_apart
+from mlpipe_dagster.automl.artefacts import LEADERBOARD_FILE
 from mlpipe_dagster.automl.engines.known import KnownEngine, enough_seconds, known_engine, require_installed
 from mlpipe_dagster.automl.fairness.report import Disparity
-from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
+from mlpipe_dagster.automl.model import DataSource, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
 from mlpipe_dagster.bias.mitigation.after_training import with_model
 from mlpipe_dagster.bias.mitigation.report import TransformationReport
+from mlpipe_dagster.errors import UnknownThing
 from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.stages.mitigation import transformation_of
 from mlpipe_dagster.stages.outcome import Check, Say, StageOutcome
 from mlpipe_dagster.stages.table import Table, open_table, store_file, store_plot
 from mlpipe_dagster.vocabulary import TaskKind, parse_time_budget
-from mlpipe_dagster.warehouse import links, results
+from mlpipe_dagster.warehouse import links, models, results
 from mlpipe_dagster.warehouse.ledger import Claim
 from mlpipe_dagster.warehouse.results import NewModel, StoredFile
 from mlpipe_dagster.warehouse.schema import ModelRow
@@ -32,6 +37,9 @@ CONTENT_TYPES = {
     ".zip": "application/zip",
 }
 LEADERBOARD_ROWS = 10
+MOST_KEPT = 12
+"""Trials of an earlier search that are tried first by one that goes on from it."""
+_TRIALS: TypeAdapter[list[Trial]] = TypeAdapter(list[Trial])
 CLEAR_SHOWN = 5
 SIMPLE_METHODS = {
     "linear": "a plain linear model",
@@ -65,9 +73,16 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             drop=tuple(dict.fromkeys((*table.dropped(target), *(done.not_read if done else ())))),
             mitigation=done.method if done else None,
             positive=table.positive(target, task),
-            engine=engine.name,
+            engine=engine.word,
             split=settings.split,
             threads=settings.threads,
+            **_continued(warehouse, claim, table),
+            data=DataSource(
+                dataset_id=table.version.dataset_id,
+                version=table.version.version,
+                file_hash=table.version.file_hash,
+                rows=table.profile.row_count,
+            ),
         )
         opening = time.monotonic() - claim.taken_at
         budget = Budget(claim.taken_at, seconds, opening, settings.first_model_grace)
@@ -87,6 +102,26 @@ def _engine(warehouse: Warehouse, claim: Claim, table: Table) -> KnownEngine:
     return engine
 
 
+def _continued(warehouse: Warehouse, claim: Claim, table: Table) -> dict[str, Any]:
+    """What a search that goes on from another model's has of it; raises UnknownThing where that is not there."""
+    version = table.choices.continue_from if table.choices else None
+    if version is None:
+        return {}
+    with warehouse.reading() as session:
+        model = models.model_of(session, claim.owner.user_id, _model_id(claim), version)
+        files = [file for file in models.model_files(session, model) if file.filename == LEADERBOARD_FILE]
+    if not files:
+        raise UnknownThing(f"{model.model_id} {version} has no trials to go on from: it was not trained here.")
+    with warehouse.objects.local(files[0].file_path) as path:
+        trials = _TRIALS.validate_json(path.read_bytes())
+    searched = [trial for trial in trials if not trial.baseline and not trial.note.startswith("abandoned")]
+    return {"continues": model.version, "kept": tuple(searched[:MOST_KEPT])}
+
+
+def _model_id(claim: Claim) -> str:
+    return f"automl_{claim.owner.dataset_id}"
+
+
 def _line(trial: Trial) -> str:
     score = "" if trial.score is None else f"validation score {trial.score:.4f}, "
     return f"{trial.algorithm}: {score}loss {trial.loss:.4f} after {trial.finished_at:.1f} s"
@@ -100,7 +135,7 @@ def _store(
     files: tuple[Path, ...],
     done: TransformationReport | None,
 ) -> ModelRow:
-    model_id = f"automl_{claim.owner.dataset_id}"
+    model_id = _model_id(claim)
     place = ("models", claim.owner.user_id, model_id, f"row-{claim.row_id}-{claim.run_id}")
     stored = tuple(_store_file(warehouse, file, place) for file in files)
     task: TaskKind = model.spec.task
@@ -124,6 +159,7 @@ def _store(
             "metrics": {name: estimate.model_dump() for name, estimate in model.metrics.items()},
             "fairness": {"clear": [one.model_dump(mode="json") for one in model.fairness.clear]},
             "mitigation": model.spec.mitigation,
+            "continues": model.spec.continues,
             "notes": list(model.notes),
         },
     )

@@ -41,6 +41,7 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "time_budget": Stage.AUTOML,
     "engine": Stage.AUTOML,
     "short_budget": Stage.AUTOML,
+    "continue_from": Stage.AUTOML,
     "xai_level": Stage.XAI,
 }
 """The first stage whose result a changed choice makes untrue."""

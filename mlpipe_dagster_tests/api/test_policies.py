@@ -74,7 +74,7 @@ def test_what_a_policy_cannot_say_is_refused_in_words(client: TestClient) -> Non
         ({"target_column_name": ""}, "at least 1 character"),
         (
             {"engine": "other"},
-            "There is no engine “other”. Use one of: auto, portfolio, flaml, autosklearn, autogluon.",
+            "There is no engine “other”. Use one of: auto, portfolio, deterministic, flaml, autosklearn, autogluon.",
         ),
         ({"short_budget": "ignore"}, "Input should be 'refuse' or 'raise'"),
         ({"colour": "blue"}, "Extra inputs are not permitted"),

@@ -17,13 +17,16 @@ from sklearn.pipeline import Pipeline
 from mlpipe_dagster.automl.algorithms import CONSTANT, EXTRA_TREES, HISTOGRAM, LIGHTGBM, LINEAR, Algorithm, Limits
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.calibration import Calibrated
+from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.ensemble import _candidate, _Member, _of_first_fold
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureSchema, TrainedModel, TrainingSpec
 from mlpipe_dagster.automl.onnx_model import run
 from mlpipe_dagster.automl.onnx_model.columns import read_columns
 from mlpipe_dagster.automl.onnx_model.export import TOLERANCE, export, largest_difference
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, Graph
 from mlpipe_dagster.automl.preparation import typed_columns
+from mlpipe_dagster.automl.search import Search
 from mlpipe_dagster.automl.target import read_target
 from mlpipe_dagster.bias.mitigation.signs import without_sensitive_trace
 from mlpipe_dagster.vocabulary import TaskKind
@@ -96,6 +99,29 @@ def test_calibrated_probabilities_answer_alike(
     *before, (name, last) = model.estimator.steps
     scaled = Pipeline([*before, (name, Calibrated(last, 1.3, [0.0, 0.2, -0.4]))])
     assert export(replace(model, estimator=scaled), table, tmp_path / "m.onnx").note == ""
+
+
+@pytest.mark.parametrize("target", ["third", "right"])
+def test_an_ensemble_answers_alike(
+    target: str, planted_model: TrainedModel, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A forest, boosting, and a linear model that scales the features of trees."""
+    spec = TrainingSpec(target=target, task=TASKS[target])
+    schema, _ = usable_columns(table, list(TASKS))
+    found = read_target(table[target], spec)
+    bench = open_bench(Source(table, found, schema, np.arange(len(found.rows))), budget=2, seed=0)
+    search = Search(bench, Clock(60), LIGHTGBM, 0, 1)
+    for algorithm in (EXTRA_TREES, LIGHTGBM, LINEAR):
+        search.try_out(algorithm, algorithm.start, 60, baseline=True)  # none is abandoned
+    members = [_Member(one, _of_first_fold(search, one), np.zeros(3)) for one in search.candidates]
+    made = _candidate(search, members, [0.5, 0.3, 0.2])
+    model = replace(
+        planted_model, estimator=bench.pipeline("trees", 0, made.first.estimator), schema=schema, spec=spec,
+        classes=found.classes or None, test_rows=tuple(range(len(table))),
+    )  # fmt: skip
+    exported = export(model, table, tmp_path / "m.onnx")
+    assert exported.note == ""
+    assert exported.difference is not None and exported.difference < 1e-6
 
 
 def test_labels_come_with_the_probabilities(planted_model: TrainedModel, table: pd.DataFrame, tmp_path: Path) -> None:

@@ -155,3 +155,19 @@ def test_the_ledger_notes_what_happened() -> None:
     assert [(entry.what, entry.seconds, entry.note) for entry in clock.entries] == [
         ("search", 1.0, "stopped by the clock")
     ]
+
+
+def test_a_search_that_goes_on_starts_with_what_was_best(source: Source) -> None:
+    def kept(algorithm: str, **parameters: float) -> Trial:
+        return Trial(
+            number=9, algorithm=algorithm, parameters=dict(parameters), score=0.9, loss=0.1, seconds=1, finished_at=1
+        )
+
+    seen: list[Trial] = []
+    search = search_with(open_bench(source, budget=0.01, seed=0), step=0, progress=seen)
+    search.kept = (kept("extra trees", min_samples_leaf=7, max_features=0.3), kept("ensemble"), kept("linear", C=0.2))
+    run_baselines(search)
+    assert run_search(search, lambda best: 0, trials=3) == "3 trials"
+    tried = [(trial.algorithm, trial.parameters) for trial in seen if not trial.baseline]
+    assert tried[:2] == [("extra trees", {"min_samples_leaf": 7, "max_features": 0.3}), ("linear", {"C": 0.2})]
+    assert len(tried) == 3

@@ -54,7 +54,7 @@ def test_of_noise_a_constant_guess_is_kept_and_called_one() -> None:
     assert any("That constant guess is what is kept" in note for note in model.notes)
     assert np.ptp(model.estimator.predict_proba(noise(300)), axis=0).max() == 0
     assert model.thresholds == ()
-    assert "It is no model" in model_card(model) and "A constant model" not in model_card(model)
+    assert "It is no model" in model_card(model, {}) and "A constant model" not in model_card(model, {})
 
 
 def test_noise_in_regression_does_not_beat_the_baseline() -> None:

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.model import TrainedModel
+from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.warehouse import models
+from mlpipe_dagster.vocabulary import Stage
+from mlpipe_dagster.warehouse import again, models
 from mlpipe_dagster_tests.automl.conftest import planted_table
 from mlpipe_dagster_tests.automl.fake_engines import stand_in
 from mlpipe_dagster_tests.defs.flow import Flow
@@ -59,3 +63,32 @@ def test_an_engine_that_is_not_here_fails_in_words(flow: Flow, tmp_path: Path, m
     assert (found["choices"]["time_budget"], found["status"]) == ("30s", "failed")
     assert [(one["stage"], one["error_type"]) for one in failed()] == [("automl", "bad_engine")]
     assert "`mlpipe engines install autosklearn`" in failed()[0]["error_message"]
+
+
+@pytest.mark.long
+def test_a_deterministic_model_is_trained_on_as_a_new_version(flow: Flow, tmp_path: Path) -> None:
+    upload(flow, tmp_path, engine="deterministic:2", time_budget="10m")
+    flow.turn(2)
+    first = described(flow, "v1", tmp_path / "v1")
+    assert (first.spec.engine, first.spec.continues) == ("deterministic:2", None)
+    assert first.spec.data is not None and first.spec.data.version == "v1"
+    again.run_again(flow.warehouse, "planted", "ada", Wishes(continue_from="v1", time_budget="5m"), Stage.AUTOML, "ada")
+    flow.turn(2)
+    second = described(flow, "v2", tmp_path / "v2")
+    best = next(trial for trial in first.leaderboard if not trial.baseline)
+    assert (second.spec.continues, second.spec.kept[0].parameters) == ("v1", best.parameters)
+    assert best.parameters in [trial.parameters for trial in second.leaderboard if not trial.baseline]
+    assert any("went on from the" in note and "of version v1" in note for note in second.notes)
+
+
+def described(flow: Flow, version: str, folder: Path) -> TrainedModel:
+    """What the stored version says of itself."""
+    folder.mkdir()
+    with flow.warehouse.reading() as session:
+        row = models.model_of(session, "ada", "automl_planted", version)
+        files = models.model_files(session, row)
+    assert {"model.onnx", "predict.py", "mlpipe_code.zip"} <= {file.filename for file in files}
+    for file in files:
+        with flow.warehouse.objects.local(file.file_path) as path:
+            (folder / file.filename).write_bytes(path.read_bytes())
+    return artefacts.load(folder)

@@ -233,3 +233,19 @@ def test_of_two_at_the_same_moment_one_wins(warehouse: Warehouse, loans: Dataset
         thread.join()
     assert lost == ["The pipeline of loans is at work. Cancel it first, or wait."]
     assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+
+
+def test_a_search_is_gone_on_with_by_the_next_training_alone(warehouse: Warehouse, loans: DatasetVersion) -> None:
+    again(warehouse, continue_from="v1")
+    assert continued(warehouse) == "v1"
+    assert len(scenes.outbox_rows(warehouse, "automl-trigger.reported")) == 1
+    interventions.cancel_pipeline(warehouse, "loans", "ann", by="ann")
+    again(warehouse, time_budget="7m")
+    assert continued(warehouse) is None
+
+
+def continued(warehouse: Warehouse) -> str | None:
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, OWNER)
+    assert choices is not None
+    return choices.continue_from

@@ -3,9 +3,9 @@
 Found by following the imports from the program on, so that no list of them grows stale.
 """
 
-import ast
 import functools
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +13,11 @@ from pathlib import Path
 import mlpipe_dagster
 
 PROGRAM = "mlpipe_dagster.automl.alone.program"
-READ_BY_NAME = ("mlpipe_dagster.automl.calibration", "mlpipe_dagster.automl.preparation")
-"""What skops imports because a saved pipeline names it."""
+ELSEWHERE = "mlpipe_dagster.automl.engines."
+"""What asks an interpreter of its own: its models are not predicted alone."""
 ROOT = Path(mlpipe_dagster.__file__).parent.parent
+IMPORT = re.compile(r"^\s*from (mlpipe_dagster[\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
+"""As all modules here are written; parsing them would take a noticeable part of a short budget."""
 THE_SAME_DATE = (1980, 1, 1, 0, 0, 0)  # the same code is the same zip
 
 
@@ -32,8 +34,11 @@ def code_zip() -> bytes:
 
 def needed_files() -> set[Path]:
     """The sources of the program and of every module of mlpipe that it imports, directly or not."""
+    from mlpipe_dagster.automl.artefacts import TRUSTED_TYPES
+
     found: set[Path] = set()
-    waiting = [PROGRAM, *READ_BY_NAME]
+    named = {name.rpartition(".")[0] for name in TRUSTED_TYPES if name.startswith(f"{mlpipe_dagster.__name__}.")}
+    waiting = [PROGRAM, *(name for name in named if not name.startswith(ELSEWHERE))]  # skops imports what is named
     while waiting:
         name = waiting.pop()
         path = _source(name)
@@ -50,7 +55,6 @@ def _source(module: str) -> Path | None:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(mlpipe_dagster.__name__):
-            yield str(node.module)
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for module, names in IMPORT.findall(path.read_text(encoding="utf-8")):
+        yield module
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))

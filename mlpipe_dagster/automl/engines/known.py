@@ -5,7 +5,7 @@ How an engine searches is in the module of its name; how one is installed is in 
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -14,6 +14,8 @@ from mlpipe_dagster.settings import settings
 
 AUTO = "auto"
 PORTFOLIO = "portfolio"
+DETERMINISTIC = "deterministic"
+MOST_TRIALS = 10_000
 SMALLEST_BUDGET = 2.0
 """Seconds of a whole step below which nothing is trained."""
 ShortBudget = Literal["refuse", "raise"]
@@ -35,12 +37,19 @@ class KnownEngine:
     """The requirements that bring the packages."""
     interpreter: str = ""
     """The setting that names its own interpreter, where it has one."""
+    trials: int | None = None
+    """How many candidates it tries, where it counts them in place of seconds."""
+
+    @property
+    def word(self) -> str:
+        """What it is chosen by, a number of trials of its own included."""
+        return self.name if self == KNOWN[self.name] else f"{self.name}:{self.trials}"
 
     @property
     def folds(self) -> int | None:
         """Folds its candidates are validated on, None for as many as the data allow. What validates by itself is held
         against the baselines on one hold-out, which it never sees."""
-        return None if self.name == PORTFOLIO else 1
+        return None if self.name in (PORTFOLIO, DETERMINISTIC) else 1
 
     def is_installed(self) -> bool:
         """Whether it can be used on this machine."""
@@ -58,6 +67,7 @@ KNOWN = {
     engine.name: engine
     for engine in (
         KnownEngine(PORTFOLIO, "portfolio"),
+        KnownEngine(DETERMINISTIC, "deterministic portfolio", trials=20),
         KnownEngine(
             "flaml",
             "FLAML",
@@ -86,23 +96,31 @@ class Searching(Protocol):
 
 
 def parse_engine(word: str) -> str:
-    """The word as it is kept, in small letters.
+    """The word as it is kept, in small letters; `deterministic` may name its trials, as in `deterministic:40`.
 
     Raises
     ------
     EngineError
         No engine is called that.
     """
-    name = word.strip().lower()
+    name, colon, trials = word.strip().lower().partition(":")
     if name not in CHOICES:
         raise EngineError(f"There is no engine “{word[:40]}”. Use one of: {', '.join(CHOICES)}.")
-    return name
+    if not colon:
+        return name
+    if name != DETERMINISTIC or not trials.isdecimal() or not 1 <= int(trials) <= MOST_TRIALS:
+        raise EngineError(
+            f"The engine “{word[:40]}” is not understood. {DETERMINISTIC} alone takes a number of trials, from 1 to "
+            f"{MOST_TRIALS:,}: {DETERMINISTIC}:40."
+        )
+    return f"{name}:{int(trials)}"
 
 
 def known_engine(word: str) -> KnownEngine:
     """The engine that a word stands for; `auto` is the portfolio. Raises EngineError as `parse_engine`."""
-    name = parse_engine(word)
-    return KNOWN[PORTFOLIO if name == AUTO else name]
+    name, _, trials = parse_engine(word).partition(":")
+    known = KNOWN[PORTFOLIO if name == AUTO else name]
+    return replace(known, trials=int(trials)) if trials else known
 
 
 def enough_seconds(engine: KnownEngine, seconds: float, short: ShortBudget) -> float:

@@ -110,13 +110,34 @@ def encode(graph: Graph, fitted: ColumnTransformer, typed: dict[str, Value]) -> 
     return graph.joined(parts)
 
 
+def scaled(features: Value, fitted: ColumnTransformer) -> Value:
+    """The features of linear models made of those of trees, as the members of an ensemble read them (`ensemble.py`)."""
+    graph = features.graph
+    parts: list[Value] = []
+    for name, transformer, places in fitted.transformers_:
+        if name == "remainder":
+            continue
+        block = features.op("Gather", graph.constant(np.asarray(places, dtype=np.int64)), axis=1)
+        if name == "gaps":
+            parts.append(block.op("IsNaN").cast(DOUBLE))
+        elif name == "averages":
+            parts.append(_standardised(block, transformer))
+        else:
+            parts.append(_numbers(block, transformer))
+    return graph.joined(parts)
+
+
 def _numbers(numbers: Value, transformer: Any) -> Value:
     if not isinstance(transformer, Pipeline):
         return numbers
     filler, scaler = (step for _, step in transformer.steps)
     graph = numbers.graph
     filled = graph.where(numbers.op("IsNaN"), graph.constant(filler.statistics_), numbers)
-    return (filled - graph.constant(scaler.mean_)) / graph.constant(scaler.scale_)
+    return _standardised(filled, scaler)
+
+
+def _standardised(numbers: Value, scaler: Any) -> Value:
+    return (numbers - numbers.graph.constant(scaler.mean_)) / numbers.graph.constant(scaler.scale_)
 
 
 def _texts(graph: Graph, transformer: Any, columns: Sequence[str], typed: dict[str, Value]) -> Value:

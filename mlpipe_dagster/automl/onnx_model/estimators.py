@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.calibration import TINY
 from mlpipe_dagster.automl.onnx_model import trees
+from mlpipe_dagster.automl.onnx_model.columns import scaled
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, SINGLE, Value
 from mlpipe_dagster.errors import ModelError
 
@@ -27,6 +29,20 @@ def _calibrated(features: Value, estimator: Any) -> Value:
     chances = answer(features, estimator.estimator).op("Max", TINY).op("Min", 1.0)
     scores = chances.op("Log") * float(estimator.slope) + graph.constant(np.array(estimator.offsets, dtype=np.float64))
     return scores.op("Softmax", axis=1)
+
+
+def _blend(features: Value, estimator: Any) -> Value:
+    """Members that read the features of trees; linear ones scale them first."""
+    total: Value | None = None
+    for member, weight in zip(estimator.members, estimator.weights, strict=True):
+        read, last = features, member
+        if isinstance(member, Pipeline):
+            read, last = scaled(features, member[0]), member[-1]
+        part = answer(read, last) * float(weight)
+        total = part if total is None else total + part
+    if total is None:
+        raise ModelError("an ensemble without members is not exported")
+    return total
 
 
 def _constant(features: Value, estimator: Any) -> Value:
@@ -69,6 +85,8 @@ def _chances(scores: Value, classes: int) -> Value:
 
 
 KNOWN: dict[str, Callable[[Value, Any], Value]] = {
+    "BlendClassifier": _blend,
+    "BlendRegressor": _blend,
     "Calibrated": _calibrated,
     "DummyClassifier": _constant,
     "DummyRegressor": _constant,

@@ -56,7 +56,8 @@ PLAIN: dict[str, tuple[str, Fit]] = {
     "LightGBM defaults": ("trees", _lightgbm),
     "HistGB defaults": ("trees", _histogram),
 }
-SUBJECTS = (*KNOWN, *PLAIN)
+TIMED = tuple(name for name, engine in KNOWN.items() if engine.trials is None)
+SUBJECTS = (*TIMED, *PLAIN)
 
 
 def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -> dict[str, Any]:
