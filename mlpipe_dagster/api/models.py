@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, File, Form, HTTPException, UploadFile
+from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat
 
@@ -19,6 +19,7 @@ from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.downloads import stream_object, stream_zip
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.model_answers import Model, ModelFile, model_answer
+from mlpipe_dagster.api.model_page import model_page
 from mlpipe_dagster.api.parameters import (
     JsonObject,
     Limit,
@@ -33,6 +34,7 @@ from mlpipe_dagster.api.parameters import (
     any_case,
 )
 from mlpipe_dagster.api.receiving import form_route, received
+from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.api.unpacking import opened, planned, unpacked
 from mlpipe_dagster.errors import TaskError, UnknownThing
 from mlpipe_dagster.events import Id
@@ -239,11 +241,17 @@ def list_all(
     return search(user_id, warehouse, None, framework, model_type, tags, skip, limit)
 
 
-@router.get("/{user_id}/{model_id}")
-def read(user_id: Id, model_id: Id, warehouse: TheWarehouse, version: OptionalId = None) -> Model:
-    """A model version; the latest when none is named."""
+@router.get("/{user_id}/{model_id}", response_model=Model)
+def read(
+    request: Request, user_id: Id, model_id: Id, warehouse: TheWarehouse, version: OptionalId = None
+) -> Model | Response:
+    """A model version, the latest when none is named; as a page with its card for a browser."""
     with warehouse.reading() as session:
-        return model_answer(session, models.model_of(session, user_id, model_id, version))
+        found = models.model_of(session, user_id, model_id, version)
+        if not prefers_html(request):
+            return model_answer(session, found)
+        stored = models.model_files(session, found)
+    return model_page(warehouse, found, stored)
 
 
 @router.put("/{user_id}/{model_id}")
@@ -269,7 +277,8 @@ def remove(user_id: Id, model_id: Id, warehouse: TheWarehouse, version: Optional
 @router.get("/{user_id}/{model_id}/files")
 def files(user_id: Id, model_id: Id, warehouse: TheWarehouse, version: OptionalId = None) -> list[ModelFile]:
     """The files of a model version, the primary one first."""
-    return read(user_id, model_id, warehouse, version).files
+    with warehouse.reading() as session:
+        return model_answer(session, models.model_of(session, user_id, model_id, version)).files
 
 
 @router.get("/{user_id}/{model_id}/download", response_class=StreamingResponse)

@@ -15,7 +15,7 @@ from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.commands import client as commands_client
 from mlpipe_dagster.commands import predict as command
 from mlpipe_dagster.warehouse.warehouse import Warehouse
-from mlpipe_dagster_tests.api.requests import post_model
+from mlpipe_dagster_tests.api.requests import HTML, post_model
 from mlpipe_dagster_tests.api.stored import FEATURES, store_trained
 
 PREDICT = "/ai-models/ann/m/predict"
@@ -102,3 +102,16 @@ def test_a_model_from_outside_is_never_loaded(client: TestClient) -> None:
     refused = client.post("/ai-models/ann/theirs/predict", json={"rows": [{"a": 1}]})
     assert refused.status_code == 400
     assert "Download it and run it where you trust it" in refused.json()["detail"]
+
+
+def test_a_browser_gets_a_page_with_the_card_and_the_files(client: TestClient, table: pd.DataFrame) -> None:
+    page = client.get("/ai-models/ann/m", headers=HTML)
+    assert page.headers["content-type"].startswith("text/html")
+    for said in ("<h2>Quality</h2>", "<h2>Limits</h2>", "<h2>Made again</h2>", "colour (category)",
+                 "/ai-models/ann/m/download?version=v1&amp;filename=model.skops"):  # fmt: skip
+        assert said in page.text, said
+    assert client.get("/ai-models/ann/m").json()["model_id"] == "m"
+    post_model(client, "theirs")
+    theirs = client.get("/ai-models/ann/theirs", headers=HTML).text
+    assert "brought no model card" in theirs
+    assert "model.pkl" in theirs
