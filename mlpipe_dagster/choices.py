@@ -27,7 +27,9 @@ from mlpipe_dagster.bias.mitigation.choice import (
     MitigationWish,
     settle_mitigation,
 )
-from mlpipe_dagster.bias.sensitive import find_sensitive
+from mlpipe_dagster.bias.sensitive import find_sensitive, recognise
+from mlpipe_dagster.bias.sensitive_kinds import POSTCODE
+from mlpipe_dagster.bias.shares import check_shares, parse_shares
 from mlpipe_dagster.bias.target import choose_positive
 from mlpipe_dagster.errors import TargetError, TaskError, UserError
 from mlpipe_dagster.events import Id
@@ -70,7 +72,9 @@ class Wishes(BaseModel):
     conditioning_column: str | None = None
     """The column within whose values the bias report compares groups once more.
 
-    Of both, an empty text takes back what was named before."""
+    Of both and of the next, an empty text takes back what was named before."""
+    reference_shares: str | None = None
+    """What part of the rows each group of a sensitive column should be, as `bias/shares.py` reads it."""
     drop: tuple[str, ...] | None = None
     """Columns that no model is trained on."""
     mitigation: MitigationWish | None = None
@@ -97,6 +101,13 @@ class Wishes(BaseModel):
     @classmethod
     def _known_engine(cls, text: str | None) -> str | None:
         return text if text is None else parse_engine(text)
+
+    @field_validator("reference_shares")
+    @classmethod
+    def _known_shares(cls, text: str | None) -> str | None:
+        if text:
+            parse_shares(text)
+        return text
 
     @field_validator("question_timeout", "question_reminder")
     @classmethod
@@ -158,6 +169,8 @@ class Choices(BaseModel):
     """As the person named it; None where it is inferred."""
     conditioning: str | None = None
     """As the person named it; None where the bias report proposes a column."""
+    reference_shares: str | None = None
+    """As the person wrote them; None where groups are held against equal shares."""
     drop: tuple[str, ...] = ()
     """Columns that no model is trained on."""
     time_budget: str
@@ -197,6 +210,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         sensitive=sensitive,
         positive=comparison.positive,
         conditioning=comparison.within,
+        reference_shares=comparison.shares,
         drop=drop,
         time_budget=budget,
         time_budget_seconds=seconds,
@@ -261,6 +275,11 @@ def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes
         settled["task_type"] = None
     if another or said.get("task_type", settled.get("task_type")) != settled.get("task_type"):
         settled["positive_class"] = None
+    shares = settled.get("reference_shares")
+    if shares and not parse_shares(shares).keys() <= {
+        *said.get("sensitive_features", settled["sensitive_features"])
+    } - {target}:
+        settled["reference_shares"] = None
     if settled.get("conditioning_column") in (target, *said.get("sensitive_features", ())):
         settled["conditioning_column"] = None
     for listed in ("sensitive_features", "drop"):
@@ -286,6 +305,7 @@ def _as_wishes(choices: Choices) -> dict[str, Any]:
         "sensitive_features": choices.sensitive,
         "positive_class": choices.positive,
         "conditioning_column": choices.conditioning,
+        "reference_shares": choices.reference_shares,
         "drop": choices.drop,
         "time_budget": choices.time_budget,
         "engine": choices.engine,
@@ -329,6 +349,8 @@ class Comparison:
 
     positive: str | None
     within: str | None
+    shares: str | None
+    """Expected of the groups of sensitive columns."""
     reasons: tuple[str, ...]
 
     @classmethod
@@ -342,23 +364,30 @@ class Comparison:
         sensitive: tuple[str, ...],
     ) -> Self:
         """As wished, else the default where it fits; raises TargetError or UserError for a wish that does not."""
-        positive, within = wishes.positive_class, wishes.conditioning_column
+        positive, within, shares = wishes.positive_class, wishes.conditioning_column, wishes.reference_shares
         if positive:
             _check_positive(positive, column, task)
         if within:
             _check_within(within, profile, column, sensitive)
+        if shares:
+            _check_shares(shares, profile, sensitive)
         if positive is None and defaults.positive_class:
             with suppress(UserError):
                 positive = _check_positive(defaults.positive_class, column, task)
         if within is None and defaults.conditioning_column:
             with suppress(UserError):
                 within = _check_within(defaults.conditioning_column, profile, column, sensitive)
+        if shares is None and defaults.reference_shares:
+            with suppress(UserError):
+                shares = _check_shares(defaults.reference_shares, profile, sensitive)
         why = ("your default", "as you asked")
         named = (
             ("Positive outcome", positive, why[wishes.positive_class is not None]),
             ("Compared within", within, why[wishes.conditioning_column is not None]),
+            ("Expected shares", shares, why[wishes.reference_shares is not None]),
         )
-        return cls(positive or None, within or None, tuple(f"{what}: {said} ({w})." for what, said, w in named if said))
+        reasons = tuple(f"{what}: {said} ({w})." for what, said, w in named if said)
+        return cls(positive or None, within or None, shares or None, reasons)
 
 
 def _check_positive(positive: str, column: ColumnProfile, task: TaskKind) -> str:
@@ -378,6 +407,26 @@ def _check_within(within: str, profile: Profile, column: ColumnProfile, sensitiv
     if within in (column.name, *sensitive):
         raise UserError(f"“{within}” is the target or a sensitive column. Name another conditioning column.")
     return within
+
+
+def _check_shares(text: str, profile: Profile, sensitive: tuple[str, ...]) -> str:
+    """The shares; raises UserError where a column is absent or not sensitive, or its groups are known and others.
+
+    The groups of numbers, dates, postcodes and of more than 20 values are known when bias is measured.
+    """
+    for name, given in parse_shares(text).items():
+        column = profile.column(name)
+        if column is None:
+            raise UserError(f"The column of reference shares {_did_you_mean(profile, name)}")
+        if name not in sensitive:
+            raise UserError(
+                f"Reference shares are given for “{name}”, which is not among the sensitive columns. Name it there."
+            )
+        known = recognise(column)
+        plain = column.kind == "category" and (known is None or known.kind != POSTCODE)
+        if plain and column.distinct <= len(column.top_values):
+            check_shares(name, [one.value.strip() for one in column.top_values], given)
+    return text
 
 
 def _choose_drop(profile: Profile, wishes: Wishes, defaults: Wishes, target: str) -> tuple[tuple[str, ...], str]:

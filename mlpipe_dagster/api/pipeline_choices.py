@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from mlpipe_dagster.api.parameters import OptionalText
 from mlpipe_dagster.automl.engines.known import SHORT_BUDGET, parse_engine
 from mlpipe_dagster.bias.mitigation.choice import MITIGATION_WISHES
+from mlpipe_dagster.bias.shares import parse_shares
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.events import ID_PATTERN
@@ -34,6 +35,7 @@ class ChoiceFields:
     sensitive_features: OptionalText = None
     positive_class: OptionalText = None
     conditioning_column: OptionalText = None
+    reference_shares: OptionalText = None
     drop: OptionalText = None
     mitigation: OptionalText = None
     mode: OptionalText = None
@@ -77,6 +79,11 @@ def _task(text: str, _unit: str) -> str:
 
 def _budget(text: str, unit: str) -> str:
     parse_time_budget(text, unit)
+    return text
+
+
+def _shares(text: str, _unit: str) -> str:
+    parse_shares(text)
     return text
 
 
@@ -124,6 +131,7 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "sensitive_features": lambda text, _unit: list(split_list(text)),
     "positive_class": lambda text, _unit: text,
     "conditioning_column": lambda text, _unit: text,
+    "reference_shares": _shares,
     "drop": lambda text, _unit: list(split_list(text)),
     "mitigation": _one_of(MITIGATION_WISHES, "The mitigation “{}” is not known."),
     "mode": _one_of(MODES, "The mode “{}” is not known."),

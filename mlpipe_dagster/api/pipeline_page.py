@@ -33,6 +33,7 @@ CHOSEN: Mapping[str, str] = {
     "sensitive_features": "sensitive",
     "positive_class": "positive",
     "conditioning_column": "conditioning",
+    "reference_shares": "reference_shares",
     "drop": "drop",
     "time_budget": "time_budget",
     "engine": "engine",

@@ -44,6 +44,7 @@ class Change(BaseModel):
     sensitive_features: tuple[PlainText, ...] | None = None
     positive_class: PlainText | None = None
     conditioning_column: PlainText | None = None
+    reference_shares: PlainText | None = None
     drop: tuple[PlainText, ...] | None = None
     time_budget: PlainText | None = None
     engine: PlainText | None = None

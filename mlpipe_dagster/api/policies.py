@@ -31,6 +31,7 @@ class NewPolicy(BaseModel):
     sensitive_features: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
     positive_class: Word | None = None
     conditioning_column: Word | None = None
+    reference_shares: Word | None = None
     drop: Annotated[list[Word], Field(max_length=MOST_NAMES)] | None = None
     time_budget: Word | None = None
     engine: Word | None = None
@@ -54,6 +55,7 @@ class Policy(BaseModel):
     sensitive_features: list[str] | None
     positive_class: str | None
     conditioning_column: str | None
+    reference_shares: str | None
     drop: list[str] | None
     time_budget: str | None
     engine: str | None

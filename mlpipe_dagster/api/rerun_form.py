@@ -25,7 +25,7 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
 TEXTS = ("target_column_name", "task_type", "time_budget", "engine", "xai_level", "mitigation", "stage")
-TAKEN_BACK = ("positive_class", "conditioning_column")
+TAKEN_BACK = ("positive_class", "conditioning_column", "reference_shares")
 """Texts that are found out where they are empty."""
 LISTS = ("sensitive_features", "drop")
 

@@ -17,9 +17,9 @@ from mlpipe_dagster.bias.leakage import droppable
 from mlpipe_dagster.bias.look import look_for_signals
 from mlpipe_dagster.bias.reading import Target, read_target, settled
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Quality
-from mlpipe_dagster.bias.representation import check_shares
 from mlpipe_dagster.bias.sample import read_sample
 from mlpipe_dagster.bias.sensitive import SensitiveColumn, recognise
+from mlpipe_dagster.bias.shares import check_shares
 from mlpipe_dagster.bias.signal_findings import findings_of, leak_sentence
 from mlpipe_dagster.bias.signals import Signals
 from mlpipe_dagster.bias.target import did_you_mean

@@ -9,32 +9,6 @@ from mlpipe_dagster.bias.estimates import representation, total_variation
 from mlpipe_dagster.bias.measures import REPRESENTATION
 from mlpipe_dagster.bias.pairs import Side
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW, Measure, Representation
-from mlpipe_dagster.errors import UserError
-from mlpipe_dagster.reports.wording import list_text
-
-
-def check_shares(column: str, groups: tuple[str, ...], shares: Mapping[str, float]) -> dict[str, float]:
-    """The shares given for the groups of a column, scaled so that they add up to one.
-
-    Raises
-    ------
-    UserError
-        A share is missing for a group, belongs to none, or is not a positive number.
-    """
-    missing, unknown = [group for group in groups if group not in shares], sorted(set(shares) - set(groups))
-    if missing or unknown:
-        lacking = f"there is none for {_listed(missing)}" if missing else f"the column has no {_listed(unknown)}"
-        raise UserError(
-            f"The reference shares of “{column}” do not fit: {lacking}. Give one for each of: {_listed(groups)}."
-        )
-    if not all(np.isfinite(share) and share > 0 for share in shares.values()):
-        raise UserError(f"The reference shares of “{column}” must be positive numbers, such as 0.51 or 51.")
-    total = sum(shares.values())
-    return {group: shares[group] / total for group in groups}
-
-
-def _listed(names: "tuple[str, ...] | list[str]") -> str:
-    return list_text([f"“{name}”" for name in names])
 
 
 def represent(

@@ -28,6 +28,7 @@ from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 @click.option("--sensitive", help="Sensitive columns, comma-separated; found where it is left out.")
 @click.option("--positive-class", help="Which class of two is the positive outcome; inferred where it is left out.")
 @click.option("--conditioning-column", help="Compare groups within the values of this column, too.")
+@click.option("--reference-shares", help="Shares of rows expected of groups: sex: female=51, male=49; race: …")
 @click.option("--drop", help="Columns to train without, comma-separated.")
 @click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")

@@ -22,6 +22,8 @@ def groups(explanation: ModelExplanation) -> dict[str, object]:
     said = t("details.disparities_clear" if clear else "details.disparities_none", count=count)
     return {
         "group_tables": list(_groups(explanation)),
+        "reliability_head": head("group", "#predicted_mean", "#observed", "#interval", "#rows"),
+        "reliability_tables": list(_reliability(explanation)),
         "disparity_head": head(
             "column", "group", "reference", "measure", "#value", "#interval", "#equal", "#p_adjusted"
         ),
@@ -51,6 +53,26 @@ def _groups(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows]]:
             for group in groups
         ]
         yield column, (*head("group", "#test_rows"), *named), rows
+
+
+def _reliability(explanation: ModelExplanation) -> Iterator[tuple[str, Rows]]:
+    """By sensitive column: of each group and bin the mean probability and the share that came true."""
+    for column in dict.fromkeys(group.column for group in explanation.groups if group.reliability):
+        yield (
+            column,
+            [
+                (
+                    group.group,
+                    number_text(held.predicted),
+                    number_text(held.observed),
+                    span(held.low, held.high),
+                    number_text(held.rows, 15),
+                )
+                for group in explanation.groups
+                if group.column == column
+                for held in group.reliability
+            ],
+        )
 
 
 def _disparity(one: Disparity) -> tuple[str, ...]:

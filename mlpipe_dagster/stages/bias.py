@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mlpipe_dagster.bias.measure import measure_bias
 from mlpipe_dagster.bias.report import BiasReport, FeatureBias, Finding, FindingKind
+from mlpipe_dagster.bias.shares import Shares, parse_shares
 from mlpipe_dagster.reports.bias_plot import bias_plot
 from mlpipe_dagster.reports.bias_view import outcome_title, shown_outcome
 from mlpipe_dagster.reports.wording import number_text, percent_text
@@ -25,6 +26,8 @@ def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
     ------
     TargetError, TaskError
         The target is absent, constant or empty, or the task does not fit it.
+    UserError
+        The shares that a person expects are not of the groups of their column.
     StageLost
         The work is no longer this run's.
     """
@@ -41,11 +44,18 @@ def report_bias(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             sensitive=sensitive,
             positive=positive,
             conditioning=within,
+            reference_shares=_shares(table, sensitive),
         )
         mitigation = mitigate_table(warehouse, table, report, sensitive)
     results.save_bias_report(warehouse, claim, report.model_dump(mode="json"), target, task, mitigation)
     store_plot(warehouse, "bias_report", table.version, bias_plot(report))
     return _outcome(warehouse, table, report)
+
+
+def _shares(table: Table, sensitive: tuple[str, ...]) -> Shares:
+    """What a person expects of the groups of these columns."""
+    said = table.choices.reference_shares if table.choices else None
+    return {column: given for column, given in parse_shares(said).items() if column in sensitive} if said else {}
 
 
 def _outcome(warehouse: Warehouse, table: Table, report: BiasReport) -> StageOutcome:

@@ -36,6 +36,7 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "sensitive_features": Stage.BIAS,
     "positive_class": Stage.BIAS,
     "conditioning_column": Stage.BIAS,
+    "reference_shares": Stage.BIAS,
     "drop": Stage.AUTOML,
     "mitigation": Stage.BIAS,
     "time_budget": Stage.AUTOML,

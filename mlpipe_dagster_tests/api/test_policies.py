@@ -18,6 +18,7 @@ WHOLE = {
     "sensitive_features": ["sex"],
     "positive_class": "no",
     "conditioning_column": "income",
+    "reference_shares": "sex: f=51, m=49",
     "time_budget": "10m",
     "engine": "portfolio",
     "short_budget": "raise",

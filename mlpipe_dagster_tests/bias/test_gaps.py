@@ -91,6 +91,7 @@ def test_given_shares_are_scaled_and_a_group_that_is_scarce_is_said(tmp_path: Pa
         ({"sex": {"male": 1.0}}, "there is none for “female”"),
         ({"sex": {"male": 1, "female": 1, "other": 1}}, "the column has no “other”"),
         ({"sex": {"male": 1, "female": 0}}, "must be positive numbers"),
+        ({"sex": {"male": 0.5, "female": 0.4}}, "add up to 0.9"),
         ({"sex": {"male": 1, "female": float("nan")}}, "must be positive numbers"),
         ({"gender": {"male": 1}}, "not among the sensitive columns"),
     ],

@@ -51,6 +51,14 @@ def history(warehouse: Warehouse) -> list[dict[str, object]]:
         (None, {"target_column_name": "Paid"}, TargetError, "Did you mean “paid”"),
         (None, {"sensitive_features": ["nope"]}, UserError, "“nope” is not in the table"),
         (None, {"positive_class": "maybe"}, TargetError, "“maybe” is not a class of the target column “paid”"),
+        (
+            None,
+            {"reference_shares": "income: low=50, high=50"},
+            UserError,
+            "“income”, which is not among the sensitive",
+        ),
+        (None, {"reference_shares": "sexx: f=50, m=50"}, UserError, "The column of reference shares “sexx” is not in"),
+        (None, {"reference_shares": "sex: f=50, x=50"}, UserError, "reference shares of “sex” do not fit"),
         (None, {"conditioning_column": "nope"}, UserError, "The conditioning column “nope” is not in the table"),
         (None, {"conditioning_column": "paid"}, UserError, "“paid” is the target or a sensitive column"),
         (None, {"engine": "autosklearn", "time_budget": "5"}, UserError, "at least 30 seconds, not 5"),
@@ -158,6 +166,24 @@ def test_what_was_named_stays_until_it_does_not_fit_or_is_taken_back(
     assert changed(target_column_name="income") == (None, None)
     assert changed(target_column_name="paid", positive_class="yes") == ("yes", None)
     assert changed(positive_class="") == (None, None)
+
+
+def test_expected_shares_stay_while_their_columns_are_sensitive(warehouse: Warehouse, loans: DatasetVersion) -> None:
+    def shares(**changes: object) -> str | None:
+        again(warehouse, **changes)
+        interventions.cancel_pipeline(warehouse, "loans", "ann", by="ann")
+        with warehouse.reading() as session:
+            choices = decisions.recorded_choices(session, OWNER)
+        assert choices is not None
+        said = f"Expected shares: {choices.reference_shares} (as you asked)."
+        assert (said in choices.reasons) == (choices.reference_shares is not None)
+        return choices.reference_shares
+
+    expected = "sex: f=51, m=49"
+    assert shares(reference_shares=expected) == shares(time_budget="5m") == expected
+    assert shares(sensitive_features=()) is None
+    assert shares(sensitive_features=("sex",), reference_shares=expected) == expected
+    assert shares(reference_shares="") is None
 
 
 def test_another_engine_starts_from_the_training(warehouse: Warehouse, loans: DatasetVersion) -> None:

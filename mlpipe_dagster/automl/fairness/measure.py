@@ -10,14 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpipe_dagster.automl.fairness.calibration import calibration_slope, expected_calibration_error, reliability
 from mlpipe_dagster.automl.fairness.measures import Kind, alike_p, measures_for
 from mlpipe_dagster.automl.fairness.overall import generalized_entropy
 from mlpipe_dagster.automl.fairness.rates import (
     CALIBRATION,
+    ECE,
     MAE,
     MEAN_ERROR,
     MEAN_PREDICTION,
     RATES,
+    SLOPE,
     Side,
     cells_of,
     moments_of,
@@ -26,6 +29,7 @@ from mlpipe_dagster.automl.fairness.report import (
     Disparity,
     Fairness,
     GroupMetrics,
+    ReliabilityBin,
 )
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.bias import intervals
@@ -65,7 +69,7 @@ def measure_fairness(groupings: Sequence[Grouping], outcome: Outcome, classes: S
     found: list[tuple[Disparity, tuple[str, ...]]] = []
     for grouping in groupings:
         masks = {str(name): grouping.labels == name for name in sorted(set(grouping.labels))}
-        groups += [_group(grouping.column, name, _side(outcome, mask, task), task) for name, mask in masks.items()]
+        groups += [_group(grouping.column, name, outcome, mask, task) for name, mask in masks.items()]
         found += _compare(grouping, masks, outcome, classes, task)
     entropy = generalized_entropy(outcome.truth == 1, outcome.choice == 1) if task is TaskKind.BINARY else None
     return Fairness(groups=tuple(groups), disparities=_corrected(found), overall=(entropy,) if entropy else ())
@@ -90,14 +94,17 @@ def _side(outcome: Outcome, rows: Mask, task: TaskKind, code: int | None = None)
         return Side(count, cells_of(np.ones(count, dtype=bool), choice == truth))
     if task is TaskKind.MULTICLASS:
         return Side(count, cells_of(truth == code, choice == code))
-    residuals = outcome.predicted[rows, 1] - truth
-    return Side(count, cells_of(truth == 1, choice == 1), {CALIBRATION: moments_of(residuals)})
+    chances, true = outcome.predicted[rows, 1], truth == 1
+    slope = calibration_slope(chances, true)
+    return Side(count, cells_of(true, choice == 1), {CALIBRATION: moments_of(chances - truth)}, slope)
 
 
-def _group(column: str, name: str, side: Side, task: TaskKind) -> GroupMetrics:
+def _group(column: str, name: str, outcome: Outcome, rows: Mask, task: TaskKind) -> GroupMetrics:
+    side = _side(outcome, rows, task)
+    bins = reliability(outcome.predicted[rows, 1], outcome.truth[rows] == 1) if task is TaskKind.BINARY else ()
     values: dict[str, float | None] = {}
     ends: dict[str, tuple[float, float]] = {}
-    for rate, interval, value in _shown(side, RATES_SHOWN[task]):
+    for rate, interval, value in (*_shown(side, RATES_SHOWN[task]), *_of_probabilities(side, bins, task)):
         values[rate] = value
         if interval:
             ends[rate] = interval
@@ -109,6 +116,7 @@ def _group(column: str, name: str, side: Side, task: TaskKind) -> GroupMetrics:
         small=side.rows < TOO_FEW_BELOW,
         values=values,
         intervals=ends,
+        reliability=bins,
     )
 
 
@@ -121,6 +129,19 @@ def _shown(side: Side, rates: Iterable[str]) -> Iterator[tuple[str, intervals.In
     for name, moments in side.moments.items():
         enough = moments.count >= SUPPRESSED_BELOW
         yield name, intervals.student(moments) if enough else None, moments.mean if enough else None
+
+
+def _of_probabilities(
+    side: Side, bins: tuple[ReliabilityBin, ...], task: TaskKind
+) -> Iterator[tuple[str, intervals.Interval | None, float | None]]:
+    """Calibration error and slope of a group of a binary model; too few rows hide both."""
+    if task is not TaskKind.BINARY:
+        return
+    found = expected_calibration_error(bins) if bins else None
+    ends = (found.low, found.high) if found and found.low is not None and found.high is not None else None
+    yield ECE, ends, found.value if found else None
+    slope = side.slope if bins else None
+    yield SLOPE, slope.ends if slope else None, slope.value if slope else None
 
 
 def _compare(

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from mlpipe_dagster.automl.fairness.calibration import same_slope_p
 from mlpipe_dagster.automl.fairness.rates import (
     CALIBRATION,
     FN,
@@ -19,6 +20,7 @@ from mlpipe_dagster.automl.fairness.rates import (
     MEAN_ERROR,
     MEAN_PREDICTION,
     RATES,
+    SLOPE,
     Rate,
     Side,
 )
@@ -34,7 +36,10 @@ NUMBERS = frozenset({TaskKind.REGRESSION})
 CLARIFY = "Amazon SageMaker Clarify, post-training data and model bias metrics"
 NEWCOMBE, KATZ = "Newcombe's hybrid score interval", "Katz's log interval"
 WELCH, BOOTSTRAP = "Welch's t interval", "bootstrap of both groups, fixed seed"
-CALIBRATION_DIFFERENCE = "calibration difference"
+WALD = "Wald's interval of both slopes"
+CALIBRATION_DIFFERENCE, SLOPE_DIFFERENCE = "calibration difference", "calibration slope difference"
+OF_PROBABILITIES = (CALIBRATION_DIFFERENCE, SLOPE_DIFFERENCE)
+"""What means nothing where a model gives no probabilities."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,14 @@ def error_ratio(a: Side, d: Side) -> Estimate:
     return Estimate(ratio, ratio * math.exp(-intervals.Z95 * error), ratio * math.exp(intervals.Z95 * error))
 
 
+def slope_difference(a: Side, d: Side) -> Estimate:
+    """The calibration slope of a minus that of d; Wald's interval."""
+    if a.slope is None or d.slope is None:
+        return Estimate(None, note="Not defined: in a group the probabilities do not vary, or tell all rows apart.")
+    value, half = a.slope.value - d.slope.value, intervals.Z95 * math.hypot(a.slope.error, d.slope.error)
+    return Estimate(value, value - half, value + half)
+
+
 def rate_p(rate: Rate, a: Side, d: Side) -> float:
     """P-value of a test that both groups have the same rate; 1 where one has nothing to count."""
     (part_a, whole_a), (part_d, whole_d) = rate.counts(a.cells), rate.counts(d.cells)
@@ -165,6 +178,8 @@ def alike_p(name: str, a: Side, d: Side) -> float:
     """P-value of a test that a rate or mean is the same in both groups."""
     if name in RATES:
         return rate_p(RATES[name], a, d)
+    if name == SLOPE:
+        return same_slope_p(a.slope, d.slope) if a.slope and d.slope else 1.0
     return intervals.welch_p(a.moments[name], d.moments[name])
 
 
@@ -174,6 +189,11 @@ def _whole(name: str) -> Callable[[Side], int]:
 
 def _odds_rest_on(side: Side) -> int:
     return min(_whole("true positive rate")(side), _whole("false positive rate")(side))
+
+
+def _rarer_outcome(side: Side) -> int:
+    true = RATES["true positive rate"].counts(side.cells)[1]
+    return min(true, side.rows - true)
 
 
 def _errors(side: Side) -> int:
@@ -231,6 +251,12 @@ MEASURES: tuple[Kind, ...] = (
         CALIBRATION_DIFFERENCE, BINARY, "(mean probability - share that came true)_a - the same of d",
         "the reference group is rated higher than it turns out, compared with the other", (-2.0, 2.0), 0.0,
         "Kleinberg, Mullainathan and Raghavan 2017", WELCH, _rows, _mean_difference(CALIBRATION), (CALIBRATION,),
+    ),
+    Kind(
+        SLOPE_DIFFERENCE, BINARY, "b_a - b_d, with logit P(true) = c + b logit(probability) in each group",
+        "probabilities of the reference group are less extreme than they should be, compared with the other",
+        (-math.inf, math.inf), 0.0, "Cox 1958; Van Calster et al. 2019", WALD, _rarer_outcome, slope_difference,
+        (SLOPE,),
     ),
     Kind(
         "treatment equality", BINARY, "FN_d / FP_d - FN_a / FP_a",

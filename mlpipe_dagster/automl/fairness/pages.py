@@ -4,6 +4,7 @@ import math
 import sys
 from pathlib import Path
 
+from mlpipe_dagster.automl.fairness.calibration import MOST_BINS, ROWS_A_BIN
 from mlpipe_dagster.automl.fairness.measures import MEASURES, Kind
 from mlpipe_dagster.automl.fairness.overall import MOST_COMPARED, NEIGHBOURS
 from mlpipe_dagster.automl.fairness.rates import DRAWS
@@ -35,6 +36,13 @@ fewer than {SUPPRESSED_BELOW}, not shown.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _TAIL = f"""
+Of each group of two classes, its **calibration**: rows by probability in up to {MOST_BINS} bins of as many rows each
+({ROWS_A_BIN} or more), mean probability beside the share that came true (Wilson's interval); the **expected
+calibration error**, the mean of their distances weighted by rows (Naeini et al. 2015; outcomes resampled within the
+bins, the lower end less what chance alone makes); the **calibration slope** b, 1 where probabilities are spread as they
+should be, below it where they are too extreme (Cox 1958; Wald's interval). By chance alone small groups have larger
+errors than large ones: groups are compared by the slope and the mean, not by the error.
+
 Of all rows together, for two classes: the **generalized entropy index** of the benefit b = predicted \u2212 true + 1:
 mean of ((b / mean b)² \u2212 1) / 2, from 0 (Speicher et al. 2018, alpha 2; bootstrap).
 For classes: **consistency**, the share of a row's {NEIGHBOURS} nearest other rows that get the same answer, from 0

@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpipe_dagster.automl.fairness.calibration import Slope
 from mlpipe_dagster.bias import intervals
 from mlpipe_dagster.bias.intervals import FloatArray, IntArray, Moments
 
@@ -46,6 +47,10 @@ RATES: Mapping[str, Rate] = {
 """Of a class: how often it is predicted; right; found where it is true; predicted where it is not; missed; believed."""
 CALIBRATION = "calibration error"
 """Mean predicted probability minus the share that came true: above 0 the group is rated too high."""
+ECE, SLOPE = "expected calibration error", "calibration slope"
+"""How far probabilities are off, bin by bin; whether they are spread as they should be. See `calibration.py`."""
+CALIBRATIONS = (CALIBRATION, ECE, SLOPE)
+"""What means nothing where a model gives no probabilities."""
 MEAN_PREDICTION, MEAN_ERROR, MAE = "mean prediction", "mean error", "MAE"
 """Of a number: what is predicted on average; predicted minus true; the size of that."""
 
@@ -59,6 +64,8 @@ class Side:
     """Hits, false alarms, misses, correct rejections of a class."""
     moments: Mapping[str, Moments] = field(default_factory=dict)
     """Count, mean and deviation of what is averaged: calibration error, or errors of a number."""
+    slope: Slope | None = None
+    """Of the probabilities of two classes."""
 
     @cached_property
     def drawn(self) -> IntArray:

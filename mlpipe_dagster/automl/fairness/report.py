@@ -12,6 +12,18 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class ReliabilityBin(_Frozen):
+    """Test rows of a group with about the same probability."""
+
+    predicted: FiniteFloat
+    """Mean probability of the positive class."""
+    observed: FiniteFloat
+    """Share of the rows for which it came true."""
+    low: FiniteFloat
+    high: FiniteFloat
+    rows: int
+
+
 class GroupMetrics(_Frozen):
     """How the model does on the test rows of one group of a sensitive column."""
 
@@ -24,7 +36,9 @@ class GroupMetrics(_Frozen):
     values: dict[str, FiniteFloat | None]
     """By the names in `rates.py`; None where fewer than five rows count for it. Of several classes: accuracy alone."""
     intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
-    """95 % intervals of the values: Wilson's of rates, Student's t of means."""
+    """95 % intervals of the values: Wilson's of rates, Student's t of means, and those of docs/model-fairness.md."""
+    reliability: tuple[ReliabilityBin, ...] = ()
+    """Of two classes, by probability; empty for fewer than 40 rows."""
 
 
 class Disparity(_Frozen):

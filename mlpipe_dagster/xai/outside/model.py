@@ -14,7 +14,8 @@ from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.columns import kind_of
 from mlpipe_dagster.automl.fairness.measure import measure_fairness
-from mlpipe_dagster.automl.fairness.measures import CALIBRATION_DIFFERENCE
+from mlpipe_dagster.automl.fairness.measures import OF_PROBABILITIES
+from mlpipe_dagster.automl.fairness.rates import CALIBRATIONS
 from mlpipe_dagster.automl.fairness.report import Fairness
 from mlpipe_dagster.automl.groups import groupings
 from mlpipe_dagster.automl.metrics import Outcome, measure, wilson
@@ -220,8 +221,17 @@ def _fairness(
 ) -> Fairness:
     """How groups fare; calibration is left out where the model gives no probabilities."""
     found = measure_fairness(groupings(inside, sensitive, np.arange(len(inside))), outcome, classes)
-    kept = [one for one in found.disparities if not (votes and one.measure == CALIBRATION_DIFFERENCE)]
-    return found.model_copy(update={"disparities": tuple(kept)})
+    if not votes:
+        return found
+    groups = [
+        group.model_copy(
+            update={"values": {name: value for name, value in group.values.items() if name not in CALIBRATIONS}}
+            | {"reliability": ()}
+        )
+        for group in found.groups
+    ]
+    kept = [one for one in found.disparities if one.measure not in OF_PROBABILITIES]
+    return found.model_copy(update={"groups": tuple(groups), "disparities": tuple(kept)})
 
 
 def _asked(

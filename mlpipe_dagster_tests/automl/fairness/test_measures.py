@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import calibration_curve
 
+from mlpipe_dagster.automl.fairness.calibration import calibration_slope, expected_calibration_error, reliability
 from mlpipe_dagster.automl.fairness.measure import Grouping, measure_fairness
 from mlpipe_dagster.automl.fairness.measures import MEASURES, equalized_odds_difference, measures_for
 from mlpipe_dagster.automl.fairness.overall import consistency
@@ -85,6 +87,52 @@ def test_differences_are_those_of_holisticai(found: Fairness) -> None:
     assert between(numbers, "mean prediction difference", outcome=None).value == pytest.approx(1.556751, abs=1e-6)
     assert between(numbers, "MAE ratio", outcome=None).clear
     assert not between(numbers, "mean error difference", outcome=None).clear
+
+
+def test_calibration_slopes_are_those_of_statsmodels(found: Fairness) -> None:
+    """statsmodels 0.15.0: GLM, binomial, of the truth on a constant and the logit of the probability, by group."""
+    of_a, of_b = found.groups[0], found.groups[1]
+    assert of_a.values["calibration slope"] == pytest.approx(2.6460959962225368, rel=1e-5)
+    assert of_b.values["calibration slope"] == pytest.approx(1.528161930557776, rel=1e-5)
+    half = 1.959964 * 0.5279981827217411
+    assert of_a.intervals["calibration slope"] == pytest.approx((2.6460960 - half, 2.6460960 + half), rel=1e-4)
+    slopes = between(found, "calibration slope difference")
+    assert slopes.value == pytest.approx(1.1179340656647608, rel=1e-5)
+    assert slopes.p_value == pytest.approx(0.0896, abs=2e-4)  # z = 1.11793 / sqrt(0.527998² + 0.393594²) = 1.6976
+
+
+def test_reliability_is_that_of_scikit_learn() -> None:
+    _, truth, chance = (part[:120] for part in answers())
+    bins = reliability(chance, truth == 1)
+    shares, means = calibration_curve(truth, chance, n_bins=6, strategy="quantile")
+    assert [one.observed for one in bins] == pytest.approx(shares.tolist())
+    assert [one.predicted for one in bins] == pytest.approx(means.tolist())
+    error = expected_calibration_error(bins)
+    assert error.value == pytest.approx(float(np.abs(shares - means).mean()))
+    assert error.low is not None
+    assert error.high is not None
+    assert 0 <= error.low < float(np.abs(shares - means).mean()) < error.high
+
+
+def test_calibration_is_said_where_it_can_be(found: Fairness) -> None:
+    assert len(found.groups[0].reliability) == 6  # 130 rows
+    few = measured(*(part[:60] for part in answers()))
+    assert few.groups[2].values["expected calibration error"] is None
+    assert few.groups[2].reliability == ()
+    separated = calibration_slope(np.linspace(0.1, 0.9, 40), np.arange(40) >= 20)
+    assert separated is None
+    assert calibration_slope(np.full(40, 0.5), np.arange(40) % 2 == 0) is None
+
+
+@pytest.mark.long
+def test_intervals_of_the_calibration_error_hold_what_they_say() -> None:
+    draw, reached = np.random.default_rng(8), 0
+    for shift in (0.0, 0.05, 0.15):
+        for _ in range(200):
+            chance = draw.uniform(0.2, 0.8, 200)
+            error = expected_calibration_error(reliability(chance, draw.random(200) < chance + shift))
+            reached += (error.low or 0.0) <= shift <= (error.high or 0.0)
+    assert reached / 600 > 0.94
 
 
 def test_consistency_is_that_of_aif360() -> None:
