@@ -36,6 +36,7 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--sensitive", help="Other sensitive columns, comma-separated; “” for none.")
 @click.option("--positive-class", help="Another of the two classes as positive outcome; “” to have it found out.")
 @click.option("--conditioning-column", help="Another column to compare groups within; “” to have it found out.")
+@click.option("--reference-shares", help="Other shares expected of groups: sex: female=51, male=49; “” for equal ones.")
 @click.option("--drop", help="Columns to train without, comma-separated; “” for none.")
 @click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
@@ -66,9 +67,8 @@ def mitigate(dataset_id: str, user_id: str | None, method: str) -> None:
     """Mitigate the bias of DATASET_ID: its bias is measured before and after, and a model is trained with it."""
     answer = ApiClient().post("pipelines", dataset_id, "again", content={"mitigation": method}, user_id=user_id)
     choices = answer["choices"]
-    click.echo(
-        f"{dataset_id} runs again from the stage {answer['stage']}, mitigation: {choices['mitigation'] or 'none'}."
-    )
+    why = next(reason for reason in choices["reasons"] if reason.startswith("Mitigation:"))
+    click.echo(f"{dataset_id} runs again from the stage {answer['stage']}. {why}")
     owner, version = answer["user_id"], answer["version"]
     if choices["mitigation"]:
         click.echo(f"What it changes: GET /transformation-reports/{owner}/{answer['dataset_id']}/{version}")

@@ -63,7 +63,15 @@ def api(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.parametrize(
     "arguments",
-    [("status", "iris"), ("watch", "iris"), ("inbox",), ("role", "bias"), ("role", "bias", "foreign"), ("answer", "q")],
+    [
+        ("status", "iris"),
+        ("watch", "iris"),
+        ("mitigate", "iris"),
+        ("inbox",),
+        ("role", "bias"),
+        ("role", "bias", "foreign"),
+        ("answer", "q"),
+    ],
 )
 def test_without_an_api_one_line_says_what_to_do(run: Run, arguments: tuple[str, ...]) -> None:
     base = f"http://localhost:{free_port(24000)}"
