@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from mlpipe_dagster.bias import findings, intervals
+from mlpipe_dagster.bias.labels import group_label, quoted
 from mlpipe_dagster.bias.measures import MeasureKind, measures_for
 from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.bias.report import (
@@ -23,7 +24,6 @@ from mlpipe_dagster.bias.report import (
     Versus,
 )
 from mlpipe_dagster.reports import bias_signals
-from mlpipe_dagster.reports.bias_mitigation import MitigationPart, mitigation_part
 from mlpipe_dagster.reports.bias_view import (
     Head,
     Rows,
@@ -38,6 +38,7 @@ from mlpipe_dagster.reports.bias_view import (
     significance_table,
     telling_groups,
 )
+from mlpipe_dagster.reports.mitigation import MitigationPart, Named, mitigation_part
 from mlpipe_dagster.reports.page import render
 from mlpipe_dagster.reports.wording import printable
 from mlpipe_dagster.vocabulary import Level, TaskKind
@@ -119,7 +120,7 @@ def render_bias_report(
         Even without its tables the page is larger than 2 MB.
     """
     sections = _sections(report, level)
-    part = mitigation_part(report, mitigated) if mitigated else None
+    part = mitigation_part(mitigated, _named_in(report)) if mitigated else None
     done = _mitigation_tables(part, level) if part else ()
     for cut in _CUTS:
         kept = [_cut_section(section, cut) for section in sections]
@@ -129,6 +130,12 @@ def render_bias_report(
     raise ValueError(
         f"A bias page of {len(page):,} characters is larger than {MOST_BYTES:,} bytes even without tables."
     )
+
+
+def _named_in(report: BiasReport) -> Named:
+    """What a group is called as it is in the rest of the report: women, men."""
+    kinds = {feature.column: feature.kind for feature in report.features}
+    return lambda column, name: quoted(group_label(column, kinds.get(column, "named"), name))
 
 
 def _mitigation_tables(part: MitigationPart, level: Level) -> tuple[_Table, ...]:

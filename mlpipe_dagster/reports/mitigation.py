@@ -1,108 +1,166 @@
-"""The page of a mitigation: one `TransformationReport` as before -> mitigation -> after, in words, charts and tables.
+"""What a mitigation changed: before, after, and what a model then does, from a `TransformationReport`.
 
-Nothing is measured here; the layout is `templates/mitigation.html`.
+One shape for the bias page and for the page of its own. Numbers are only written here, never computed anew; the layout
+of that page is `templates/mitigation.html`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from mlpipe_dagster.bias.labels import group_label, outcome_label, quoted
 from mlpipe_dagster.bias.mitigation.report import Effect, Transformation, TransformationReport, Value
+from mlpipe_dagster.reports.bias_view import Head, Rows
 from mlpipe_dagster.reports.charts import Bar, bar_chart
 from mlpipe_dagster.reports.page import render
 from mlpipe_dagster.reports.wording import number_text
 
-MOST_CHARTS = 6
+RATES = "DPL"
+NOT_READ = "not read any more"
 MOST_ROWS = 200
-BEFORE, AFTER, MODEL = "In the table", "As the model learns from it", "In its predictions"
+"""Of each table of the page of its own; the JSON has all."""
 NOTHING = 1e-9
 """What is smaller is a matter of rounding."""
-HEAD = (("Groups", False), ("About", False), (BEFORE, True), (AFTER, True), (MODEL, True))
-CHANGE_HEAD = (("Column", False), ("What was done", False), ("Before", False), ("After", False))
-TRACE_HEAD = (("Sensitive column", False), ("Told by", False), ("Measure", False), (BEFORE, True), (AFTER, True))
+STAGES = ("Before", "After", "In the model's predictions")
+EFFECT_HEAD: Head = [("Column", False), ("What", False), ("Measure", False), *((stage, True) for stage in STAGES)]
+CHANGE_HEAD: Head = [("Column", False), ("What was done", False), ("Before", False), ("After", False)]
+Named = Callable[[str, str], str]
+"""What a group is called within a sentence, by its column and name."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """The largest change of one sensitive column."""
+
+    headline: str
+    detail: str
+    title: str
+    chart: Markup
+
+
+@dataclass(frozen=True)
+class MitigationPart:
+    """What a page says of a mitigation."""
+
+    report: TransformationReport
+    changes: tuple[Change, ...]
+    effects: tuple[Head, Rows]
+    transformations: tuple[Head, Rows]
+
+
+def as_written(column: str, name: str) -> str:
+    """A group by its name in the table."""
+    return quoted(group_label(column, "named", name))
+
+
+def mitigation_part(report: TransformationReport, named: Named = as_written) -> MitigationPart:
+    """The largest difference of each sensitive column before, after and in the model, and all of them as a table."""
+    return MitigationPart(
+        report,
+        tuple(_changes(report, named)),
+        (EFFECT_HEAD, [_effect_row(report, effect, named) for effect in report.before_after]),
+        (CHANGE_HEAD, [_change_row(change) for change in report.transformations]),
+    )
 
 
 def render_mitigation(report: TransformationReport, links: Mapping[str, str] | None = None) -> str:
-    """The page as one self-contained HTML file."""
-    compared = [line for line in report.before_after if line.group is not None]
-    traced = [line for line in report.before_after if line.group is None]
-    widest = sorted(compared, key=lambda line: -abs(line.before.value))
+    """The page of its own as one self-contained HTML file."""
+    part = mitigation_part(report)
+    (effect_head, effects), (change_head, changes) = part.effects, part.transformations
     return render(
         "mitigation.html",
         report=report,
         links=dict(links or {}),
-        lead=_lead(report, widest),
-        charts=[(_title(line), _chart(line)) for line in widest[:MOST_CHARTS]],
-        head=HEAD,
-        rows=[_row(line) for line in compared[:MOST_ROWS]],
-        trace_head=TRACE_HEAD,
-        traced_rows=[_traced(line) for line in traced[:MOST_ROWS]],
-        change_head=CHANGE_HEAD,
-        change_rows=[change_row(change) for change in report.transformations[:MOST_ROWS]],
-        cut=max(len(compared), len(traced), len(report.transformations)) > MOST_ROWS,
+        changes=part.changes,
+        effect_head=effect_head,
+        effect_rows=effects[:MOST_ROWS],
+        change_head=change_head,
+        change_rows=changes[:MOST_ROWS],
+        cut=max(len(effects), len(changes)) > MOST_ROWS,
     )
 
 
-def _lead(report: TransformationReport, widest: Sequence[Effect]) -> str:
-    if not widest:
-        return "There were no two groups to compare."
-    line = widest[0]
-    said = [f"{_told(line.before, line)} in the table"]
-    if line.after is not None and line.after != line.before:
-        said.append(f"{_told(line.after, line)} in the rows as the model learns from them")
-    if line.model is not None:
-        said.append(f"{_told(line.model, line)} in its predictions on rows it has not seen")
-    what = f"“{line.about}”" if line.about is not None else f"the mean of “{report.target}”"
-    return f"The widest gap, in {what} between “{line.reference}” and “{line.group}”: {'; '.join(said)}."
+def _changes(report: TransformationReport, named: Named) -> Iterator[Change]:
+    for column in report.sensitive:
+        found = [effect for effect in report.before_after if effect.column == column]
+        differences = [effect for effect in found if effect.group is not None]
+        if not found:
+            continue
+        widest = max(differences or found, key=lambda effect: abs(effect.before.value))
+        stages = _stages(widest)
+        said = "; ".join(f"{name}: {_written(value, widest)}" for name, value in stages)
+        left = "" if widest.after else f"; afterwards “{widest.about}” is {NOT_READ}"
+        about = _about(report, widest, named)
+        title = f"{about}, before and after"
+        yield Change(
+            headline=f"{column}: {about}", detail=f"{said}{left}.", title=title, chart=_chart(stages, widest, title)
+        )
 
 
-def _told(value: Value, line: Effect) -> str:
-    if line.measure != "DPL":
-        return number_text(abs(value.value))
-    return f"{round(abs(value.value) * 100):d} of 100"
+def _stages(effect: Effect) -> list[tuple[str, Value]]:
+    told = zip(STAGES, (effect.before, effect.after, effect.model), strict=True)
+    return [(name, value) for name, value in told if value is not None]
 
 
-def _title(line: Effect) -> str:
-    about = f" in “{line.about}”" if line.about is not None else ""
-    return f"{line.column}: “{line.reference}” minus “{line.group}”{about}"
+def _chart(stages: Sequence[tuple[str, Value]], effect: Effect, title: str) -> Markup:
+    """Bars of a difference before, after and in the model, in that order; the last one stands out."""
+    scale = 100.0 if effect.measure == RATES else 1.0
+    bars = [
+        Bar(
+            name,
+            scale * value.value,
+            None if value.low is None else scale * value.low,
+            None if value.high is None else scale * value.high,
+            _written(value, effect),
+            quiet=index < len(stages) - 1,
+        )
+        for index, (name, value) in enumerate(stages)
+    ]
+    return bar_chart(bars, title=title)
 
 
-def _chart(line: Effect) -> Markup:
-    steps = ((BEFORE, line.before), (AFTER, line.after), (MODEL, line.model))
-    bars = [Bar(name, near(value.value), value.low, value.high, quiet=name == BEFORE) for name, value in steps if value]
-    return bar_chart(bars, title=_title(line))
+def _written(value: Value, effect: Effect) -> str:
+    """A difference of rates in points of a hundred, anything else as it is."""
+    if effect.measure == RATES:
+        return f"{number_text(_near(100 * value.value))} points"
+    return number_text(_near(value.value))
 
 
-def _row(line: Effect) -> tuple[str, ...]:
-    return (
-        f"{line.column}: {line.reference} \N{MINUS SIGN} {line.group}",
-        line.about or "mean",
-        cell(line.before),
-        cell(line.after) if line.after else "",
-        cell(line.model) if line.model else "",
-    )
+def _about(report: TransformationReport, effect: Effect, named: Named) -> str:
+    """What the numbers of an effect are of, in words."""
+    if effect.group is None or effect.reference is None:
+        return f"how much “{effect.about}” tells of {effect.column}"
+    group, reference = (named(effect.column, name) for name in (effect.group, effect.reference))
+    what = report.target if effect.about is None else outcome_label(report.target, effect.about)
+    return f"“{what}”, {reference} minus {group}"
 
 
-def _traced(line: Effect) -> tuple[str, ...]:
-    after = cell(line.after) if line.after else "not read"
-    return line.column, line.about or "", line.measure, cell(line.before), after
+def _effect_row(report: TransformationReport, effect: Effect, named: Named) -> list[str]:
+    return [
+        effect.column,
+        _about(report, effect, named),
+        effect.measure,
+        _cell(effect.before),
+        _cell(effect.after) if effect.after else NOT_READ,
+        _cell(effect.model) if effect.model else "",
+    ]
 
 
-def near(value: float) -> float:
+def _change_row(change: Transformation) -> list[str]:
+    return [change.column, change.transformation, _said(change.original_value), _said(change.modified_value)]
+
+
+def _near(value: float) -> float:
     """A value, or 0 where rounding alone has left it over."""
     return 0.0 if abs(value) < NOTHING else value
 
 
-def cell(value: Value) -> str:
+def _cell(value: Value) -> str:
     """A value with its interval, as it stands in a table."""
     if value.low is None or value.high is None:
-        return number_text(near(value.value))
-    return f"{number_text(near(value.value))} ({number_text(value.low)} to {number_text(value.high)})"
-
-
-def change_row(change: Transformation) -> tuple[str, ...]:
-    """A row under `CHANGE_HEAD`."""
-    return change.column, change.transformation, _said(change.original_value), _said(change.modified_value)
+        return number_text(_near(value.value))
+    return f"{number_text(_near(value.value))} ({number_text(value.low)} to {number_text(value.high)})"
 
 
 def _said(value: object) -> str:

@@ -151,7 +151,7 @@ def test_our_transformation_report_is_a_page(client: TestClient) -> None:
     body = {"user_id": "ann", "dataset_id": "loans", "version": "v1", "report": report}
     assert client.post("/transformation-reports/", json=body).status_code == 200
     shown = client.get("/transformation-reports/ann/loans/v1/view")
-    assert "44 of 100 in the table; 0 of 100 in the rows as the model learns from them; 12 of 100" in shown.text
+    assert "points; After: 0 points; In the model&#39;s predictions: \N{MINUS SIGN}12 points." in shown.text
     assert "The smallest weight is 0.5." in shown.text
     assert SCRIPT not in shown.text
     assert "default-src 'none'" in shown.headers["content-security-policy"]
