@@ -70,7 +70,7 @@ def _settled(warehouse: Warehouse, dataset_id: str, user_id: str | None) -> tupl
 
 def _change(said: Mapping[str, Any], settled: Mapping[str, Any]) -> Change:
     differing = {name: text for name, text in said.items() if name in TEXTS and text and text != settled.get(name)}
-    differing |= {name: said[name] for name in TAKEN_BACK if said.get(name, "") != settled.get(name, "")}
+    differing |= {name: said[name] for name in TAKEN_BACK if name in said and said[name] != settled.get(name, "")}
     differing |= {listed: said[listed] for listed in LISTS if set(said[listed]) != set(settled.get(listed, ()))}
     try:
         return Change.model_validate(differing)

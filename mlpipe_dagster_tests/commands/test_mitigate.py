@@ -1,5 +1,7 @@
 """`mlpipe mitigate` against a running API and its warehouse: what it starts and says, and why it does not."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,8 +50,9 @@ def test_mitigate_says_what_it_starts_and_why_it_cannot(warehouse: Warehouse, tm
     unread = scenes.upload(warehouse, tmp_path, "unread")
     interventions.cancel_pipeline(warehouse, "unread", unread.user_id, by="ann")
 
-    done = run("loans", "--method", "resampling")
-    assert done.exit_code == 0, done.exception
+    command = [sys.executable, "-m", "mlpipe_dagster.cli", "mitigate", "loans", "--method", "resampling"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[:2] == [
         "loans runs again from the stage bias. Mitigation: resampling (as you asked).",
         "What it changes: GET /transformation-reports/ann/loans/v1",
