@@ -22,7 +22,7 @@ from mlpipe_dagster.automl.model import OnnxExport, TrainedModel, TrainingSpec, 
 from mlpipe_dagster.errors import UserError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from mlpipe_dagster.automl.reach import Reading
 
 MODEL = "model"
 BEST = "best-"
@@ -94,26 +94,26 @@ def _bound(memory_bytes: int) -> None:
 
 def _train(task: Task) -> None:
     from mlpipe_dagster.automl.clock import Clock
+    from mlpipe_dagster.automl.reach import read
     from mlpipe_dagster.automl.train import train
-    from mlpipe_dagster.tables.load import load
 
     clock = Clock(task.budget_seconds - _seconds_kept(task.budget_seconds), started_at=task.started_at)
     with clock.entry("start", since=0.0):
-        table = load(task.parquet)
+        reading = read(task.parquet, task.spec, task.budget_seconds, task.memory_bytes)
     with (task.folder / PROGRESS).open("a", encoding="utf-8", buffering=1) as progress:
         model = train(
-            table,
+            reading.table,
             task.spec,
             task.budget_seconds,
             lambda trial: _tell(progress.write, trial),
-            keep=lambda best: _keep(best, task.folder),
+            keep=lambda best: _keep(reading.described(best), task.folder),
             clock=clock,
             scratch=task.folder,
         )
     saving_from = time.monotonic()
-    _put(model, task.folder, MODEL)
+    _put(reading.described(model), task.folder, MODEL)
     saved_at = time.monotonic()
-    _add_onnx(model, table, task, saved_at + LEAST_EXPORT_SECONDS + (saved_at - saving_from))
+    _add_onnx(model, reading, task, saved_at + LEAST_EXPORT_SECONDS + (saved_at - saving_from))
 
 
 def _seconds_kept(budget_seconds: float) -> float:
@@ -121,16 +121,16 @@ def _seconds_kept(budget_seconds: float) -> float:
     return min(MOST_EXPORT_SECONDS, EXPORT_SHARE * budget_seconds)
 
 
-def _add_onnx(model: TrainedModel, table: "pd.DataFrame", task: Task, likely_end: float) -> None:
+def _add_onnx(model: TrainedModel, reading: "Reading", task: Task, likely_end: float) -> None:
     """Write the model as ONNX beside the saved one, unless the time does not suffice; what came of it is described."""
     from mlpipe_dagster.automl import artefacts
     from mlpipe_dagster.automl.onnx_model.export import export
 
     folder = task.folder / MODEL
     late = likely_end > task.started_at + task.budget_seconds
-    made = OnnxExport(note=NO_TIME) if late else export(model, table, folder / artefacts.ONNX_FILE)
+    made = OnnxExport(note=NO_TIME) if late else export(model, reading.table, folder / artefacts.ONNX_FILE)
     notes = (*model.notes, made.note) if made.note else model.notes
-    artefacts.describe(replace(model, onnx=made, notes=notes), folder)
+    artefacts.describe(reading.described(replace(model, onnx=made, notes=notes)), folder)
 
 
 def _tell(write: Callable[[str], object], trial: Trial) -> None:

@@ -15,16 +15,22 @@ from mlpipe_dagster.tables.duck import connect, literal, quote
 from mlpipe_dagster.tables.personal import MASK
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 LONGEST_CELL = 200
 
 
 def load(
-    parquet: Path, columns: Sequence[str] | None = None, limit: int | None = None, seed: int = 0
+    parquet: Path,
+    columns: Sequence[str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    rows: "NDArray[np.int64] | None" = None,
 ) -> "pd.DataFrame":
     """The table, or some `columns` of it, or a random sample of `limit` rows (without replacement; the same for the
-    same `seed`).
+    same `seed`), or the `rows` at these positions, which rise.
 
     Rows keep the order of the file, and the index counts from 0. Dtypes are those of the profile, whichever rows are
     drawn: int64, float64 (also whole numbers with gaps), bool, datetime64[ns], and object for text and for true/false
@@ -39,7 +45,9 @@ def load(
             raise TableError(
                 f"The table has no column {', '.join(unknown)}. Its columns are {', '.join(file.schema_arrow.names)}."
             )
-        table = _sample(file, chosen, limit, seed) if limit is not None else file.read(columns=chosen)
+        if rows is None and limit is not None:
+            rows = _random_rows(file.metadata.num_rows, limit, seed)
+        table = file.read(columns=chosen) if rows is None else _at(file, chosen, rows)
         return _frame(table.select(chosen), _gappy(file))
 
 
@@ -76,17 +84,23 @@ def preview(parquet: Path, rows: int = 10, hide: Collection[str] = ()) -> list[d
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _sample(file: pq.ParquetFile, columns: Sequence[str], limit: int, seed: int) -> pa.Table:
+def _random_rows(total: int, limit: int, seed: int) -> "NDArray[np.int64] | None":
+    """None: all."""
     import numpy as np
 
-    total = file.metadata.num_rows
     if limit >= total:
-        return file.read(columns=columns)
-    drawn = np.sort(np.random.default_rng(seed).choice(total, size=limit, replace=False, shuffle=False))
+        return None
+    return np.sort(np.random.default_rng(seed).choice(total, size=limit, replace=False, shuffle=False))
+
+
+def _at(file: pq.ParquetFile, columns: Sequence[str], rows: "NDArray[np.int64]") -> pa.Table:
+    """One row group after the other."""
+    import numpy as np
+
     parts, start = [file.schema_arrow.empty_table().select(columns)], 0
     for index in range(file.num_row_groups):
         stop = start + file.metadata.row_group(index).num_rows
-        here = drawn[np.searchsorted(drawn, start) : np.searchsorted(drawn, stop)] - start
+        here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start
         if len(here):
             parts.append(file.read_row_group(index, columns=columns).take(here))
         start = stop
