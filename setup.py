@@ -46,6 +46,7 @@ DEVELOPMENT = [
     "hypothesis>=6",
     "mypy>=2.4",
     "playwright>=1.50",  # drives the system's Chromium
+    "psycopg2-binary>=2.9",  # the catalogue on Postgres, where its server is installed
     "schemathesis>=4",  # the REST API against its own OpenAPI
     "skl2onnx>=1.19",  # the foreign AutoML worker of the tests stores ONNX
     "pandas-stubs",

@@ -54,7 +54,7 @@ def _answers(server: Server) -> bool:
     assert server.process.poll() is None, "the API has ended"
     try:
         return requests.get(f"{server.base}/health", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

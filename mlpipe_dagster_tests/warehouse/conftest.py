@@ -1,11 +1,13 @@
 """What warehouse tests share: a fresh warehouse on SQLite and a folder; Postgres and S3 where they are installed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from mlpipe_dagster.warehouse.catalogue import Catalogue
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.warehouse import postgres_server
 from mlpipe_dagster_tests.warehouse.s3_server import PROGRAM, WHY_NOT, S3Server, running_s3_server
@@ -15,6 +17,18 @@ from mlpipe_dagster_tests.warehouse.s3_server import PROGRAM, WHY_NOT, S3Server,
 def warehouse(home: Path) -> Warehouse:
     """Catalogue and objects below the test's own home."""
     return open_warehouse()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_warehouse(request: pytest.FixtureRequest, warehouse: Warehouse) -> Iterator[Warehouse]:
+    """The warehouse on either database: for what rests on their locks and dialects."""
+    if request.param == "sqlite":
+        yield warehouse
+        return
+    catalogue = Catalogue(postgres_server.new_database(request.getfixturevalue("postgres")))
+    catalogue.create()
+    yield replace(warehouse, catalogue=catalogue)
+    catalogue.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -26,15 +26,15 @@ def enter(warehouse: Warehouse, stage: Stage, what: Arrived) -> LedgerRow:
         return ledger.enter(session, warehouse, stage, what)
 
 
-def test_a_row_is_taken_by_one_of_two_runs(warehouse: Warehouse, tmp_path: Path) -> None:
-    scenes.upload(warehouse, tmp_path)
-    enter(warehouse, Stage.BIAS, trigger())
+def test_a_row_is_taken_by_one_of_two_runs(any_warehouse: Warehouse, tmp_path: Path) -> None:
+    scenes.upload(any_warehouse, tmp_path)
+    enter(any_warehouse, Stage.BIAS, trigger())
     claims: dict[str, Claim | None] = {}
     together = threading.Barrier(2)
 
     def run(run_id: str) -> None:
         together.wait()
-        with warehouse.transaction() as session:
+        with any_warehouse.transaction() as session:
             claims[run_id] = ledger.take(session, Stage.BIAS, "t1", run_id)
 
     threads = [threading.Thread(target=run, args=(run_id,)) for run_id in ("run-1", "run-2")]
@@ -44,16 +44,16 @@ def test_a_row_is_taken_by_one_of_two_runs(warehouse: Warehouse, tmp_path: Path)
         thread.join()
     winners = [claim for claim in claims.values() if claim is not None]
     assert len(winners) == 1
-    with warehouse.reading() as session:
+    with any_warehouse.reading() as session:
         row = session.query(LedgerRow).one()
     assert (row.state, row.run_id, row.attempt) == ("taken", winners[0].run_id, 1)
 
 
-def test_the_same_cause_enters_one_row(warehouse: Warehouse, tmp_path: Path) -> None:
-    scenes.upload(warehouse, tmp_path)
-    first, second = (enter(warehouse, Stage.BIAS, trigger()) for _ in range(2))
+def test_the_same_cause_enters_one_row(any_warehouse: Warehouse, tmp_path: Path) -> None:
+    scenes.upload(any_warehouse, tmp_path)
+    first, second = (enter(any_warehouse, Stage.BIAS, trigger()) for _ in range(2))
     assert first.id == second.id
-    foreign = [enter(warehouse, Stage.BIAS, trigger(ce_id=None)) for _ in range(2)]
+    foreign = [enter(any_warehouse, Stage.BIAS, trigger(ce_id=None)) for _ in range(2)]
     assert foreign[0].id == foreign[1].id != first.id
 
 

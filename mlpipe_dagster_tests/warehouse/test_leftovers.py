@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 
 from mlpipe_dagster.vocabulary import Stage
-from mlpipe_dagster.warehouse import interventions
+from mlpipe_dagster.warehouse import interventions, removals
 from mlpipe_dagster.warehouse.leftovers import remove_leftovers
 from mlpipe_dagster.warehouse.results import save_dataset
+from mlpipe_dagster.warehouse.schema import LedgerRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 from mlpipe_dagster_tests.stopping import Line, run_until
 from mlpipe_dagster_tests.warehouse import scenes
@@ -59,3 +60,15 @@ def test_an_upload_that_was_killed_leaves_nothing_for_long(warehouse: Warehouse,
     grow_old(home)
     assert remove_leftovers(warehouse) == 2
     assert objects(warehouse, "datasets") == []
+
+
+def test_what_is_still_to_be_removed_is_counted_for_each_person(any_warehouse: Warehouse, tmp_path: Path) -> None:
+    for user_id in ("ann", "bob"):
+        version = scenes.upload(any_warehouse, tmp_path, user_id=user_id)
+        held = scenes.claim(any_warehouse, Stage.DATASET, scenes.upload_event(any_warehouse, version), f"run-{user_id}")
+        with any_warehouse.transaction() as session:
+            removals.note_runs(session, [session.get_one(LedgerRow, held.row_id)])
+            removals.note_objects(session, [f"tables/{user_id}/loans/1/table.parquet", f"tables/{user_id}s/x/1/f"])
+    with any_warehouse.reading() as session:
+        assert removals.count_left(session, "ann", ["datasets/ann", "tables/ann"]) == 3, "a table, a run, its work"
+        assert removals.count_left(session, "Ann", ["tables/Ann"]) == 0

@@ -52,15 +52,15 @@ def test_a_broker_that_is_down_leaves_everything_due(warehouse: Warehouse) -> No
     assert kafka.ids() == ["a1"]
 
 
-def test_a_row_waits_for_an_older_one_of_its_key_that_somebody_holds(warehouse: Warehouse) -> None:
+def test_a_row_waits_for_an_older_one_of_its_key_that_somebody_holds(any_warehouse: Warehouse) -> None:
     for ce_id, dataset_id in (("a1", "a"), ("a2", "a"), ("b1", "b")):
-        emit(warehouse, ce_id, dataset_id)
-    lease(warehouse, "a1", 60)
+        emit(any_warehouse, ce_id, dataset_id)
+    lease(any_warehouse, "a1", 60)
     kafka = FakeKafka()
-    deliver(warehouse, kafka)
+    deliver(any_warehouse, kafka)
     assert kafka.ids() == ["b1"]
-    lease(warehouse, "a1", -1)
-    deliver(warehouse, kafka)
+    lease(any_warehouse, "a1", -1)
+    deliver(any_warehouse, kafka)
     assert kafka.ids() == ["b1", "a1", "a2"]
 
 
@@ -86,12 +86,12 @@ def test_what_was_sent_and_not_noted_goes_again_under_its_id_when_its_lease_has_
     assert kafka.ids() == ["a1", "a2"]
 
 
-def test_each_row_is_claimed_once_by_several_threads(warehouse: Warehouse) -> None:
+def test_each_row_is_claimed_once_by_several_threads(any_warehouse: Warehouse) -> None:
     for place in range(60):
-        emit(warehouse, f"e{place}", f"d{place % 7}")
+        emit(any_warehouse, f"e{place}", f"d{place % 7}")
     kafkas = [FakeKafka() for _ in range(4)]
     threads = [
-        threading.Thread(target=lambda kafka=kafka: outbox.flush(warehouse.catalogue, kafka, _nothing, limit=5))
+        threading.Thread(target=lambda kafka=kafka: outbox.flush(any_warehouse.catalogue, kafka, _nothing, limit=5))
         for kafka in kafkas
     ]
     for thread in threads:
@@ -107,10 +107,10 @@ def _nothing(*_: object) -> None:
     raise AssertionError("nothing here is over the limit")
 
 
-def test_the_same_ce_id_is_written_once(warehouse: Warehouse) -> None:
-    emit(warehouse, "same")
-    emit(warehouse, "same")
-    assert len(scenes.outbox_rows(warehouse)) == 1
+def test_the_same_ce_id_is_written_once(any_warehouse: Warehouse) -> None:
+    emit(any_warehouse, "same")
+    emit(any_warehouse, "same")
+    assert len(scenes.outbox_rows(any_warehouse)) == 1
 
 
 def test_an_event_over_the_limit_goes_without_columns(

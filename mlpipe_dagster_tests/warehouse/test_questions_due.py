@@ -1,6 +1,5 @@
 """Questions and the clock: deadlines, what happens at them, reminders, and who wins at the last moment."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,21 +19,9 @@ from mlpipe_dagster.warehouse.catalogue import Catalogue
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import Notification, Pipeline, Question
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
-from mlpipe_dagster_tests.warehouse import postgres_server, scenes
+from mlpipe_dagster_tests.warehouse import scenes
 
 LONG_AGO = datetime(2025, 10, 10, 12, 0)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def any_warehouse(request: pytest.FixtureRequest, warehouse: Warehouse) -> Iterator[Warehouse]:
-    """The warehouse on either database."""
-    if request.param == "sqlite":
-        yield warehouse
-        return
-    catalogue = Catalogue(postgres_server.new_database(request.getfixturevalue("postgres")))
-    catalogue.create()
-    yield replace(warehouse, catalogue=catalogue)
-    catalogue.dispose()
 
 
 def asked(warehouse: Warehouse, folder: Path, dataset_id: str = "loans", **said: Any) -> Question:
