@@ -19,6 +19,9 @@ from mlpipe_dagster.tables.profile import HistogramBin
 WIDTH = 360
 FONT = 12.5
 _SMALL = 11.0
+_LINE = 13.0
+_MOST_BESIDE = 112.0
+"""Pixels that the names of lines may take from a chart; longer ones stand above it."""
 _ROW = 37
 _SVG_NAMESPACE = "http://www.w3.org/2000/svg"
 _FONT_FAMILY = "system-ui, -apple-system, &quot;Segoe UI&quot;, Roboto, &quot;Noto Sans&quot;, sans-serif"
@@ -105,7 +108,7 @@ def line_chart(
     diagonal: bool = False,
     written: Callable[[float], str] = number_text,
 ) -> Markup:
-    """Lines told apart by dashes, with a legend above where there are several.
+    """Lines told apart by dashes; of several each is named at its end, or in a legend above where names are long.
 
     `diagonal` adds y = x for comparison; `written` is how the values of x are written.
     """
@@ -114,17 +117,20 @@ def line_chart(
         return drawing(20, title, texts().plain("charts.no_values"), [_anchored("-", 30.0, 14)])
     named = [line for line in lines if not line.faint]
     head = 18.0 if y_label else 4.0
-    top = head + 4.0 + (16.0 * len(named) if len(named) > 1 else 0.0)
+    widest = max(text_width(line.label, _SMALL) for line in named) if len(named) > 1 else 0.0
+    beside = 0.0 < widest <= _MOST_BESIDE
+    right = WIDTH - 6.0 - (widest + 8.0 if beside else 0.0)
+    top = head + 4.0 + (0.0 if beside or not widest else 16.0 * len(named))
     floor = top + 130.0
     heights = [y for _, y in points] + [end for line in lines for span in line.spans for end in span]
     ticks = _ticks(min(heights), max(heights))
     left = 8.0 + max(text_width(number_text(tick), _SMALL) for tick in ticks)
-    x = linear(min(x for x, _ in points), max(x for x, _ in points), left, WIDTH - 6.0)
+    x = linear(min(x for x, _ in points), max(x for x, _ in points), left, right)
     y = linear(ticks[0], ticks[-1], floor, top)
     parts = [text_at(y_label, 2, 12, "var(--quiet, #525c66)", size=_SMALL)]
     parts += [_tick(tick, y(tick), left) for tick in ticks]
     parts += [_anchored(written(value), x(value), floor + 15) for value in _x_ticks(points)]
-    parts.append(_anchored(shortened(x_label, WIDTH - left, _SMALL), (left + WIDTH) / 2, floor + 30))
+    parts.append(_anchored(shortened(x_label, right - left, _SMALL), (left + right) / 2, floor + 30))
     if diagonal:
         places = [at for at, _ in points]
         ends = (max(min(places), ticks[0]), min(max(places), ticks[-1]))
@@ -132,7 +138,8 @@ def line_chart(
     parts += [_faint(line, x, y) for line in lines if line.faint]
     for index, line in enumerate(named):
         parts += _line(line, index, x, y)
-        parts += _legend(line, index, head + 10.0) if len(named) > 1 else []
+        parts += _legend(line, index, head + 10.0) if widest and not beside else []
+    parts += _names_beside(named, right + 8.0, y, floor) if beside else []
     said = " ".join(_line_said(line, y_label) for line in named)
     return drawing(int(floor) + (36 if x_label else 20), title, said, parts)
 
@@ -312,6 +319,19 @@ def _line(line: Line, index: int, x: Callable[[float], float], y: Callable[[floa
 def _faint(line: Line, x: Callable[[float], float], y: Callable[[float], float]) -> str:
     path = "M" + "L".join(f"{x(at):.1f} {y(value):.1f}" for at, value in line.points)
     return f'<path d="{path}" fill="none" stroke="var(--line, #cdd4db)" stroke-width=".8"/>'
+
+
+def _names_beside(lines: Sequence[Line], left: float, y: Callable[[float], float], floor: float) -> list[str]:
+    """The name of each line at the height of its end, moved down or up where two would touch."""
+    heights = {index: y(line.points[-1][1]) + 4 for index, line in enumerate(lines) if line.points}
+    order = sorted(heights, key=lambda index: heights[index])
+    for above, below in pairwise(order):
+        heights[below] = max(heights[below], heights[above] + _LINE)
+    lowest = floor + 4
+    for index in reversed(order):
+        heights[index] = lowest = min(heights[index], lowest)
+        lowest -= _LINE
+    return [text_at(lines[index].label, left, heights[index], _stroke(index)[0], size=_SMALL) for index in order]
 
 
 def _legend(line: Line, index: int, top: float) -> list[str]:

@@ -65,6 +65,7 @@ def _importance(columns: Sequence[ColumnImportance]) -> Markup:
 
 def _permutation(columns: Sequence[ColumnImportance]) -> Markup:
     bars = [Bar(column.name, column.permutation or 0.0) for column in columns]
+    bars.sort(key=lambda bar: -bar.value)
     return bar_chart(bars, title=texts().plain("charts.permutation"))
 
 
@@ -85,17 +86,21 @@ def _dependence(dependence: Dependence, *, expert: bool) -> Markup:
     points = dependence.points
     if not dependence.numeric:
         return bar_chart(
-            [Bar(point.value, point.average, *((point.low, point.high) if expert else ())) for point in points],
+            [
+                Bar(point.value, point.average, *((point.low, point.high) if expert else ()))
+                for point in sorted(points, key=lambda point: -point.average)
+            ],
             title=title,
         )
     places = [point.position or 0.0 for point in points]
     lines = [Line(texts().plain("details.average"), _line(points), marked=True)]
-    if expert:
+    if expert or dependence.differs:
         mean = sum(point.average for point in points) / len(points)
         inside = [effect for effect in dependence.effects if places[0] <= effect.position <= places[-1]]
         if inside:
             moved = tuple((effect.position, mean + effect.effect) for effect in inside)
             lines.append(Line(texts().plain("details.local_effects"), moved))
+    if expert:
         lines += [Line("", tuple(zip(places, curve, strict=True)), faint=True) for curve in dependence.curves]
     written = _date if dependence.kind == "datetime" else number_text
     return line_chart(lines, title=title, x_label=dependence.column, written=written)
@@ -113,9 +118,10 @@ def _date(days: float) -> str:
 def _interaction(pair: Interaction) -> Markup:
     title = f"{pair.first} × {pair.second}"  # noqa: RUF001 - the sign of an interaction
     if pair.numeric:
-        lines = [Line(f"{pair.second} = {line.value}", _line(line.points), marked=True) for line in pair.lines]
+        lines = [Line(line.value, _line(line.points), marked=True) for line in pair.lines]
         return line_chart(lines, title=title, x_label=pair.first)
     bars = [Bar(f"{point.value} · {line.value}", point.average) for line in pair.lines for point in line.points[:4]]
+    bars.sort(key=lambda bar: -bar.value)
     return bar_chart(bars, title=title)
 
 
@@ -147,7 +153,8 @@ def local_caption(row: LocalExplanation) -> str:
 def local_note(row: LocalExplanation) -> str:
     """What was predicted and what is true."""
     chance = "" if row.probability is None else f" ({percent_text(row.probability)})"
-    return texts().plain("details.local_note", predicted=f"“{row.predicted}”{chance}", actual=f"“{row.actual}”")
+    predicted, actual = (texts().plain("quoted", name=name) for name in (row.predicted, row.actual))
+    return texts().plain("details.local_note", predicted=f"{predicted}{chance}", actual=actual)
 
 
 def local_waterfall(row: LocalExplanation) -> Markup:

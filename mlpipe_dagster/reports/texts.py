@@ -20,6 +20,7 @@ from mlpipe_dagster.xai.explanation import Condition, Note, Output
 
 Language = Literal["en", "de"]
 ORIGINAL: Language = "en"
+_NUMBER = r"-?\d+(\.\d+)?%?"
 _NAMES = ("column", "classes")
 """Places of the training's sentences that hold names from the data."""
 LANGUAGES: tuple[Language, ...] = get_args(Language)
@@ -38,7 +39,7 @@ def flattened(tree: Mapping[str, Any], before: str = "") -> dict[str, str]:
 
 def quoted(name: str) -> Markup:
     """A name from the data in quotation marks, kept from turning the writing direction of the sentence around it."""
-    return Markup("“<bdi>{}</bdi>”").format(printable(name))
+    return texts()("quoted", name=Markup("<bdi>{}</bdi>").format(printable(name)))
 
 
 class Texts:
@@ -81,7 +82,7 @@ class Texts:
         """What a training said in English, in this language; as it stands where no sentence of `training` fits."""
         if self.language == ORIGINAL:
             return text
-        if re.fullmatch(r"-?\d+(\.\d+)?%?", text):
+        if re.fullmatch(_NUMBER, text):
             return wording.local(text)
         for key, sentence in _training().items():
             found = sentence.fullmatch(text)
@@ -102,7 +103,9 @@ class Texts:
 
     def condition(self, condition: Condition) -> str:
         """`“age” is above 40`, as plain text."""
-        return self.plain(f"conditions.{condition.sign}", column=condition.column, value=condition.value)
+        bound = condition.sign in ("at most", "above") and re.fullmatch(_NUMBER, condition.value)
+        value = wording.local(condition.value) if bound else condition.value
+        return self.plain(f"conditions.{condition.sign}", column=condition.column, value=value)
 
     def conditions(self, conditions: Sequence[Condition]) -> str:
         """All of them, or `all rows`."""

@@ -21,6 +21,8 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingClassifier,
+    VotingRegressor,
 )
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.pipeline import Pipeline
@@ -119,6 +121,8 @@ def attribute(
         return replace(sampled, notes=(Note(key="columns_tied"), *sampled.notes))
     if isinstance(final, Calibrated):
         return _explain_calibrated(estimator, rows, background, origins, seed, seconds)
+    if _averages(final):
+        return _explain_average(estimator, rows, background, origins, seed, seconds)
     if _is_tree(final):
         made = _explain_trees(estimator, rows, origins, seconds)
     elif isinstance(final, _MARGIN_LINEAR + _VALUE_LINEAR):
@@ -168,6 +172,36 @@ def about_positive(made: Attribution, model: TrainedModel) -> Attribution:
         base=whole - made.base,
         output=whole - made.output,
         ask=lambda features: whole - ask(features),
+    )
+
+
+def _averages(final: object) -> bool:
+    """Whether an ensemble's output is the weighted mean of its members' values or probabilities."""
+    return isinstance(final, VotingRegressor) or (isinstance(final, VotingClassifier) and final.voting == "soft")
+
+
+def _explain_average(
+    estimator: Pipeline, rows: pd.DataFrame, background: pd.DataFrame, origins: Sequence[str], seed: int, seconds: float
+) -> Attribution:
+    """SHAP values are linear in the model: those of a mean are the mean of its members', exact where each of these is
+    and they are all on the scale that is averaged. Elsewhere sampled permutations of the ensemble itself.
+    """
+    final, (ask, scale) = estimator[-1], chance_or_value(estimator)
+    weights = np.ones(len(final.estimators_)) if final._weights_not_none is None else final._weights_not_none
+    weights = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+    made: list[Attribution] = []
+    for member in final.estimators_:
+        alone = Pipeline([*estimator.steps[:-1], ("member", member)])
+        part = attribute(alone, rows, background, origins, seed=seed, seconds=seconds / len(weights))
+        if part.sampling_error is not None or part.scale != scale or len(part.rows) < len(rows):
+            return explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
+        made.append(part)
+    return replace(
+        made[0],
+        values=sum(weight * part.values for weight, part in zip(weights, made, strict=True)),
+        base=sum(weight * part.base for weight, part in zip(weights, made, strict=True)),
+        output=ask(features_of(estimator, rows, origins)),
+        ask=ask,
     )
 
 

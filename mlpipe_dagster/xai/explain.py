@@ -107,7 +107,7 @@ def _assembled(
     rows: Sequence[int],
 ) -> ModelExplanation:
     model, names, class_ = asked.model, [column.name for column in columns], explained_class(asked)
-    local = local_explanations(asked, rows)
+    local = local_explanations(asked, attribution, rows)
     counted = performance.confusion(asked) if asked.classes else None
     right = sum(result.right for result in counted.results) if counted else None
     return ModelExplanation(

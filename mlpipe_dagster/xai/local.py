@@ -11,7 +11,7 @@ import pandas as pd
 from mlpipe_dagster.automl.model import FeatureKind, TrainedModel
 from mlpipe_dagster.tables.personal import MASK
 from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
-from mlpipe_dagster.xai.explanation import Contribution, LocalExplanation, Output, RowKind
+from mlpipe_dagster.xai.explanation import Contribution, How, LocalExplanation, Output, RowKind
 from mlpipe_dagster.xai.importance import agreement
 from mlpipe_dagster.xai.lime import LocalSurrogate, explain_row
 from mlpipe_dagster.xai.pool import features_of
@@ -24,7 +24,9 @@ LIME_COLUMNS = 200
 """With more columns a linear model of 1,000 rows says nothing."""
 
 
-def local_explanations(subject: Subject, positions: Sequence[int] = ()) -> tuple[LocalExplanation, ...]:
+def local_explanations(
+    subject: Subject, attribution: Attribution, positions: Sequence[int] = ()
+) -> tuple[LocalExplanation, ...]:
     """The chosen test rows, each once with every reason it was chosen for; then the table's rows at `positions`."""
     chosen: dict[int, list[RowKind]] = {}
     for kind, position in _choices(subject).items():
@@ -33,7 +35,8 @@ def local_explanations(subject: Subject, positions: Sequence[int] = ()) -> tuple
         chosen.setdefault(position, []).append("asked for")
     rows = pd.concat([subject.test, subject.training])
     rows = rows[~rows.index.duplicated()].loc[list(chosen)]
-    subject.budget.did("local", "exact", len(rows), len(rows))
+    how: How = "exact" if attribution.sampling_error is None else "sampled"  # the explainer is the same
+    subject.budget.did("local", how, len(rows), len(rows))
     return explain_rows(
         subject.model, rows, subject.background, list(chosen.values()), hidden=subject.hidden, seed=subject.seed
     )

@@ -1,6 +1,7 @@
 """SHAP values: they add up for every kind of model, agree with Shapley's formula, and land on original columns."""
 
 import math
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +20,8 @@ from sklearn.ensemble import (
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
+    VotingClassifier,
+    VotingRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
@@ -195,6 +198,27 @@ def test_scaled_probabilities_of_trees_are_explained_exactly(task: TaskKind, off
         assert 1 / (1 + np.exp(-scores[:, 0])) == pytest.approx(expected[:, 1], abs=1e-6)
     else:
         assert softmax(scores, axis=1) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("task", [TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
+def test_an_ensemble_that_averages_forests_is_explained_exactly_and_a_mixed_one_sampled(task: TaskKind) -> None:
+    regression = task is TaskKind.REGRESSION
+    forest, vote = (
+        (ExtraTreesRegressor, VotingRegressor)
+        if regression
+        else (ExtraTreesClassifier, partial(VotingClassifier, voting="soft"))
+    )
+    members = [("a", forest(5, max_depth=3, random_state=1)), ("b", forest(5, max_depth=2, random_state=2))]
+    table = planted(160)[[*FEATURES, TARGETS[task]]]
+    model = trained(table, TARGETS[task], task, vote(members, weights=[3, 1]))
+    made = attribute(model.estimator, table[:20], table, model.feature_origins)
+    assert (made.method, made.sampling_error, made.additivity_holds) == ("trees", None, True)
+    mixed = [*members, ("c", KNeighborsRegressor(5) if regression else LogisticRegression())]
+    model = trained(table, TARGETS[task], task, vote(mixed))
+    made = attribute(model.estimator, table[:5], table, model.feature_origins)
+    assert made.method == "permutations"
+    assert made.sampling_error
+    assert made.additivity_holds
 
 
 def test_features_that_depend_on_two_columns_are_explained_by_mixing_raw_rows() -> None:
