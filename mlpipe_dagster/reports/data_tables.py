@@ -57,6 +57,10 @@ def _missing(explanation: DataExplanation) -> object:
     return bar_chart(bars, title=texts().plain("charts.missing"))
 
 
+def _task(explanation: DataExplanation) -> str:
+    return texts().plain(f"tasks.{explanation.task}" if explanation.task else "data.no_task")
+
+
 def _relations(explanation: DataExplanation) -> object:
     leading = [relation for relation in explanation.relations[:MOST_RELATED] if relation.share >= LEAST_SHOWN]
     if not leading:
@@ -68,8 +72,7 @@ def _relations(explanation: DataExplanation) -> object:
 def tables(explanation: DataExplanation, *, expert: bool) -> dict[str, object]:
     """What the template lists: sentences, columns, relations, drift, sensitive groups."""
     simple = ("column", "kind", "#missing", "#distinct", "values")
-    numbers = ("#minimum", "#median", "#mean", "#deviation", "#maximum", "frequent")
-    full = ("column", "kind", "type", "#missing", "#distinct", *numbers)
+    full = ("column", "kind", "type", "#missing", "#distinct", "values")
     listed = explanation.columns[:MOST_COLUMNS]
     return {
         "say": _paragraphs(explanation),
@@ -83,7 +86,7 @@ def tables(explanation: DataExplanation, *, expert: bool) -> dict[str, object]:
         "relation_rows": [
             (
                 one.column,
-                one.kind,
+                texts().plain(f"kind_words.{one.kind}"),
                 percent_text(one.share),
                 texts().plain("cells.to", low=percent_text(one.low), high=percent_text(one.high)),
                 number_text(one.groups, 15),
@@ -121,7 +124,7 @@ def _paragraphs(explanation: DataExplanation) -> dict[str, Markup]:
         key = "data.known" if explanation.task else "data.known_plain"
         known = number_text(explanation.target_known, 15)
         target = quoted(explanation.target)
-        said["known"] = t(key, target=target, task=str(explanation.task or ""), known=known, rows=rows)
+        said["known"] = t(key, target=target, task=_task(explanation), known=known, rows=rows)
     if explanation.relations:
         what = "variance" if explanation.task is TaskKind.REGRESSION else "uncertainty"
         looked = t.count("rows", explanation.relations_rows)
@@ -160,7 +163,7 @@ def _facts(explanation: DataExplanation) -> list[tuple[str, str, str]]:
         (t.plain("data.fact_rows"), number_text(explanation.row_count, 15), duplicates),
         (t.plain("data.fact_columns"), number_text(explanation.column_count, 15), kinds),
         (t.plain("data.fact_empty"), percent_text(explanation.missing_share), t.plain("data.fact_of", **counts)),
-        (t.plain("data.fact_target"), target, str(explanation.task or t.plain("data.no_task"))),
+        (t.plain("data.fact_target"), target, _task(explanation)),
     ]
 
 
@@ -188,21 +191,31 @@ def _values(column: ColumnSummary) -> str:
 
 
 def _row(column: ColumnSummary) -> tuple[str, ...]:
-    return column.name, column.kind, _missing_cell(column), number_text(column.distinct, 15), _values(column)
+    kind = texts().plain(f"kind_words.{column.kind}")
+    return column.name, kind, _missing_cell(column), number_text(column.distinct, 15), _values(column)
 
 
 def _expert_row(column: ColumnSummary) -> tuple[str, ...]:
-    numbers = (column.minimum, column.median, column.mean, column.standard_deviation, column.maximum)
-    values = _values(column) if column.personal is not None else _frequent(column, 5)
     return (
         column.name,
-        column.kind,
+        texts().plain(f"kind_words.{column.kind}"),
         column.data_type,
         _missing_cell(column),
         number_text(column.distinct, 15),
-        *("" if number is None else number_text(number, 4) for number in numbers),
-        values,
+        _all_values(column),
     )
+
+
+def _all_values(column: ColumnSummary) -> str:
+    """Of numbers extremes, middle, mean and deviation; the most frequent values, unless they identify people."""
+    if column.personal is not None or column.minimum is None:
+        return _values(column) if column.personal is not None else _frequent(column, 5)
+    numbers = (column.minimum, column.maximum, column.median, column.mean, column.standard_deviation)
+    names = ("low", "high", "median", "mean", "deviation")
+    written = {
+        name: "?" if number is None else number_text(number, 4) for name, number in zip(names, numbers, strict=True)
+    }
+    return texts().plain("cells.numbers", frequent=_frequent(column, 5), **written)
 
 
 def _groups(explanation: DataExplanation) -> Iterator[tuple[str, ...]]:

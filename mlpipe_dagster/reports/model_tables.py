@@ -85,7 +85,7 @@ def _column(column: ColumnImportance) -> tuple[str, ...]:
         direction = texts().plain("cells.spearman", direction=direction, value=value)
     return (
         column.name,
-        column.kind,
+        texts().plain(f"kind_words.{column.kind}"),
         number_text(column.shap),
         span(column.shap_low, column.shap_high),
         percent_text(column.share),
@@ -158,7 +158,7 @@ def _choices(explanation: ModelExplanation) -> dict[str, object]:
         "threshold_rows": [_threshold(step) for step in thresholds.steps] if thresholds else [],
         "cost_head": head("#miss", "#threshold", "#cost", "#interval", "#at_half"),
         "cost_rows": [_cost(cost) for cost in thresholds.costs] if thresholds else [],
-        "goal_head": head("goal", "#threshold", "#flagged", "#found", "#interval", "#right", "#interval"),
+        "goal_head": head("goal", "#threshold", "#flagged", "#found", "#right"),
         "goal_rows": [_goal(goal) for goal in thresholds.goals] if thresholds else [],
         "segment_head": head("conditions", "#rows", "#error", "#interval"),
         "segment_rows": [_segment(part, bool(explanation.classes)) for part in weak.segments] if weak else [],
@@ -196,14 +196,14 @@ def _cost(cost: CostChoice) -> tuple[str, ...]:
 
 def _goal(goal: GoalThreshold) -> tuple[str, ...]:
     named = texts().plain(f"goals.{goal.goal}")
-    return named, number_text(goal.threshold), percent_text(goal.flagged), *_rate(goal.found), *_rate(goal.right)
+    return named, number_text(goal.threshold), percent_text(goal.flagged), _rate(goal.found), _rate(goal.right)
 
 
-def _rate(rate: Figure | None) -> tuple[str, str]:
+def _rate(rate: Figure | None) -> str:
     """A share and its interval."""
     if rate is None:
-        return texts().plain("cells.not_defined"), ""
-    return percent_text(rate.value), percent_span(rate.low or 0.0, rate.high or 0.0)
+        return texts().plain("cells.not_defined")
+    return f"{percent_text(rate.value)} ({percent_span(rate.low or 0.0, rate.high or 0.0)})"
 
 
 def error_text(value: float, classes: bool) -> str:
