@@ -33,6 +33,8 @@ class Case:
     rows: int
     columns: int
     classes: int
+    beside: bool = False
+    """Also measured with the libraries of `--venv`."""
 
     @property
     def name(self) -> str:
@@ -41,18 +43,20 @@ class Case:
         return f"{self.rows:,} x {self.columns}, {what}"
 
 
-SHORT = (Case(2_000, 20, 2), Case(10_000, 20, 2))
+SHORT = (Case(2_000, 20, 2, beside=True), Case(10_000, 20, 2, beside=True))
 FULL = (
     *SHORT,
-    Case(100_000, 50, 2),
+    Case(100_000, 50, 2, beside=True),
     Case(30_000, 50, 2),
     Case(10_000, 200, 2),
     Case(10_000, 2_000, 2),
-    Case(10_000, 20, 5),
+    Case(10_000, 20, 5, beside=True),
     Case(10_000, 20, 20),
     Case(100_000, 50, 0),
 )
 RIVALS = ("shap", "explainerdashboard", "dalex")
+PATIENCE = 60.0
+"""Seconds for one of the other libraries, imports and fitting included."""
 
 
 def table_of(case: Case) -> pd.DataFrame:
@@ -160,10 +164,15 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _apart(python: Path, what: str, case: Case, folder: Path) -> dict[str, float] | str:
-    """What a process of its own measured, or why it could not."""
+def _apart(python: Path, what: str, case: Case, folder: Path, patience: float | None = None) -> dict[str, float] | str:
+    """What a process of its own measured, or why it could not within `patience` seconds."""
     arguments = ["--measure", what, str(case.rows), str(case.columns), str(case.classes), str(folder)]
-    ended = subprocess.run([python, __file__, *arguments], capture_output=True, text=True, check=False)
+    try:
+        ended = subprocess.run(
+            [python, __file__, *arguments], capture_output=True, text=True, check=False, timeout=patience
+        )
+    except subprocess.TimeoutExpired:
+        return f"not done after {patience:g} s"
     if ended.returncode:
         lines = ended.stderr.strip().splitlines()
         return lines[-1] if lines else f"exit code {ended.returncode}"
@@ -171,18 +180,18 @@ def _apart(python: Path, what: str, case: Case, folder: Path) -> dict[str, float
     return found
 
 
-def run(cases: tuple[Case, ...], venv: Path | None) -> None:
+def run(cases: tuple[Case, ...], venv: Path | None, patience: float) -> None:
     """Measure and print a table."""
     print(f"{'table':34} {'who':20} {'seconds':>8} {'MB':>7} {'SHAP rows':>9}")
     for case in cases:
         with tempfile.TemporaryDirectory(prefix="mlpipe-") as name:
-            for who in ("mlpipe", *RIVALS):
+            for who in ("mlpipe", *(RIVALS if case.beside else RIVALS[:1])):
                 ours = who in ("mlpipe", "shap")
                 if not ours and venv is None:
                     print(f"{case.name:34} {who:20} skipped: no --venv that has it")
                     continue
                 python = Path(sys.executable) if ours or venv is None else venv / "bin" / "python"
-                found = _apart(python, who, case, Path(name))
+                found = _apart(python, who, case, Path(name), None if ours else patience)
                 if isinstance(found, str):
                     print(f"{case.name:34} {who:20} skipped: {found}")
                     continue
@@ -195,6 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="small tables only")
     parser.add_argument("--venv", type=Path, help="virtual environment with lightgbm, explainerdashboard and dalex")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for one of the others (60)")
     parser.add_argument("--case", nargs=3, type=int, metavar=("ROWS", "COLUMNS", "CLASSES"), help="one table only")
     parser.add_argument("--measure", nargs=5, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -204,7 +214,8 @@ def main() -> None:
         found = measure_ours(case, Path(folder)) if what == "mlpipe" else MEASURES[what](Path(folder))
         print(json.dumps(found))
         return
-    run((Case(*asked.case),) if asked.case else SHORT if asked.short else FULL, asked.venv)
+    cases = (Case(*asked.case, beside=True),) if asked.case else SHORT if asked.short else FULL
+    run(cases, asked.venv, asked.patience)
 
 
 if __name__ == "__main__":
