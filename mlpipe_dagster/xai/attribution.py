@@ -29,6 +29,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlpipe_dagster.automl.calibration import Calibrated
+from mlpipe_dagster.automl.ensemble import BlendClassifier, BlendRegressor
 from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.xai.explanation import Note, Scale, ShapMethod
 from mlpipe_dagster.xai.pool import Ask, Features, Places, Pool, features_of
@@ -121,7 +122,7 @@ def attribute(
         return replace(sampled, notes=(Note(key="columns_tied"), *sampled.notes))
     if isinstance(final, Calibrated):
         return _explain_calibrated(estimator, rows, background, origins, seed, seconds)
-    if _averages(final):
+    if _averaged(final):
         return _explain_average(estimator, rows, background, origins, seed, seconds)
     if _is_tree(final):
         made = _explain_trees(estimator, rows, origins, seconds)
@@ -175,9 +176,16 @@ def about_positive(made: Attribution, model: TrainedModel) -> Attribution:
     )
 
 
-def _averages(final: object) -> bool:
-    """Whether an ensemble's output is the weighted mean of its members' values or probabilities."""
-    return isinstance(final, VotingRegressor) or (isinstance(final, VotingClassifier) and final.voting == "soft")
+def _averaged(final: Any) -> list[tuple[float, Any]]:
+    """Weight and member of an ensemble whose output is the mean of its members' values or probabilities; else empty."""
+    if isinstance(final, BlendClassifier | BlendRegressor):
+        return list(zip(final.weights, final.members, strict=True))
+    if not isinstance(final, VotingRegressor) and not (isinstance(final, VotingClassifier) and final.voting == "soft"):
+        return []
+    weights = np.ones(len(final.estimators_)) if final.weights is None else np.array(final.weights, dtype=np.float64)
+    if len(weights) != len(final.estimators_):
+        return []  # some were dropped, and it does not say which
+    return list(zip((weights / weights.sum()).tolist(), final.estimators_, strict=True))
 
 
 def _explain_average(
@@ -186,20 +194,18 @@ def _explain_average(
     """SHAP values are linear in the model: those of a mean are the mean of its members', exact where each of these is
     and they are all on the scale that is averaged. Elsewhere sampled permutations of the ensemble itself.
     """
-    final, (ask, scale) = estimator[-1], chance_or_value(estimator)
-    weights = np.ones(len(final.estimators_)) if final._weights_not_none is None else final._weights_not_none
-    weights = np.asarray(weights, dtype=np.float64) / np.sum(weights)
+    members, (ask, scale) = _averaged(estimator[-1]), chance_or_value(estimator)
     made: list[Attribution] = []
-    for member in final.estimators_:
+    for _, member in members:
         alone = Pipeline([*estimator.steps[:-1], ("member", member)])
-        part = attribute(alone, rows, background, origins, seed=seed, seconds=seconds / len(weights))
+        part = attribute(alone, rows, background, origins, seed=seed, seconds=seconds / len(members))
         if part.sampling_error is not None or part.scale != scale or len(part.rows) < len(rows):
             return explain_permutations(estimator, rows, background, origins, seed=seed, seconds=seconds)
         made.append(part)
     return replace(
         made[0],
-        values=sum(weight * part.values for weight, part in zip(weights, made, strict=True)),
-        base=sum(weight * part.base for weight, part in zip(weights, made, strict=True)),
+        values=np.sum([weight * part.values for (weight, _), part in zip(members, made, strict=True)], axis=0),
+        base=np.sum([weight * part.base for (weight, _), part in zip(members, made, strict=True)], axis=0),
         output=ask(features_of(estimator, rows, origins)),
         ask=ask,
     )

@@ -6,6 +6,7 @@ For models trained here. The rows to compare with are a sample of the table; the
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,9 +78,17 @@ class RowAnswer(_Frozen):
 @lru_cache(maxsize=2)
 def _model(folder: Path) -> TrainedModel:
     model = artefacts.load(folder)
-    names = [name for name in model.estimator.get_params() if name.split("__")[-1] == "n_jobs"]
-    model.estimator.set_params(**dict.fromkeys(names, 1))  # a few hundred rows are answered before threads are started
+    _in_one_thread(model.estimator)
     return model
+
+
+def _in_one_thread(estimator: Any) -> None:
+    """A few hundred rows are answered before threads are started."""
+    parameters = estimator.get_params()
+    estimator.set_params(**{name: 1 for name in parameters if name.split("__")[-1] == "n_jobs"})
+    for name, value in parameters.items():
+        for member in value if name.split("__")[-1] == "members" else ():
+            _in_one_thread(member)
 
 
 @lru_cache(maxsize=2)

@@ -30,6 +30,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeRegressor
 
 from mlpipe_dagster.automl.calibration import Calibrated
+from mlpipe_dagster.automl.ensemble import blended
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai import attribution
@@ -213,6 +214,10 @@ def test_an_ensemble_that_averages_forests_is_explained_exactly_and_a_mixed_one_
     model = trained(table, TARGETS[task], task, vote(members, weights=[3, 1]))
     made = attribute(model.estimator, table[:20], table, model.feature_origins)
     assert (made.method, made.sampling_error, made.additivity_holds) == ("trees", None, True)
+    *before, (name, voting) = model.estimator.steps
+    ours = Pipeline([*before, (name, blended(voting.estimators_, [0.75, 0.25]))])
+    again = attribute(ours, table[:20], table, model.feature_origins)
+    assert again.values == pytest.approx(made.values)
     mixed = [*members, ("c", KNeighborsRegressor(5) if regression else LogisticRegression())]
     model = trained(table, TARGETS[task], task, vote(mixed))
     made = attribute(model.estimator, table[:5], table, model.feature_origins)
