@@ -54,7 +54,7 @@ def fairness(flow: Flow, dataset_id: str) -> tuple[dict[str, Any], str | None]:
 
 
 def test_a_model_with_reweighing_selects_more_alike(flow: Flow, hiring: Path) -> None:
-    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "time_budget": "3s"}
+    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "engine": "deterministic:4"}
     flow.upload(hiring, "plain", **wishes)
     tick(flow, *TO_THE_MODEL)
     assert told("bias-events")["has_transformation_report"] is False
@@ -82,7 +82,7 @@ def test_a_model_with_reweighing_selects_more_alike(flow: Flow, hiring: Path) ->
 
 def test_the_answer_to_the_bias_report_decides(flow: Flow, hiring: Path) -> None:
     """Measured again with the method, which changes rows: they are a version of their own that starts nothing."""
-    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "time_budget": "3s"}
+    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "engine": "deterministic:4"}
     flow.upload(hiring, "hiring", ask=["bias"], mitigation="auto", **wishes)
     tick(flow, "dataset_events", "bias_trigger_events", "bias_events")
     with flow.warehouse.reading() as session:

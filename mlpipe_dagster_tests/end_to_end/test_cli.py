@@ -106,7 +106,7 @@ def test_a_question_is_asked_refused_a_wrong_answer_and_answered(
     platform: Outside, second_terminal: dict[str, str], small_csv: Path
 ) -> None:
     dataset_id = new_id("asked")
-    words = ("--dataset-id", dataset_id, *USER, "--time-budget", "5", "--mode", "ask", "--watch")
+    words = ("--dataset-id", dataset_id, *USER, "--engine", "deterministic:2", "--mode", "ask", "--watch")
     upload = mlpipe(second_terminal, "upload", str(small_csv), *words)
     assert (upload.returncode, upload.stderr) == (0, ""), upload
     assert f"{dataset_id} v1 of ada: waiting" in upload.stdout
@@ -161,7 +161,7 @@ def test_a_person_is_given_everything_and_erased(
 ) -> None:
     dataset_id, owner = new_id("erased"), ("--user-id", "eve")
     uploaded = mlpipe(
-        second_terminal, "upload", str(small_csv), "--dataset-id", dataset_id, *owner, "--time-budget", "5"
+        second_terminal, "upload", str(small_csv), "--dataset-id", dataset_id, *owner, "--engine", "deterministic:2"
     )
     assert uploaded.returncode == 0, uploaded
     platform.wait(lambda: platform.records("bias-events", dataset_id), 120, "the bias report")
