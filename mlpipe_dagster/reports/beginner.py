@@ -13,13 +13,13 @@ from mlpipe_dagster.reports.page import outcome
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import number_text
 from mlpipe_dagster.xai.explanation import (
-    ClassResult,
     ColumnImportance,
     Counterfactual,
     LocalExplanation,
     ModelExplanation,
     ValueEffect,
 )
+from mlpipe_dagster.xai.quality import ClassResult
 
 MOST_FACTORS = 5
 FEWEST_FACTORS = 3

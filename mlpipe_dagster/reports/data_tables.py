@@ -9,7 +9,7 @@ from mlpipe_dagster.reports.model_tables import cut, head, span
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai.explanation import ColumnSummary, DataExplanation
+from mlpipe_dagster.xai.data_explanation import ColumnSummary, DataExplanation
 
 MOST_BARS = 12
 MOST_COLUMNS = 120

@@ -17,7 +17,8 @@ from mlpipe_dagster.reports.page import render
 from mlpipe_dagster.reports.texts import Language
 from mlpipe_dagster.reports.wording import written_in
 from mlpipe_dagster.vocabulary import Level
-from mlpipe_dagster.xai.explanation import DataExplanation, ModelExplanation
+from mlpipe_dagster.xai.data_explanation import DataExplanation
+from mlpipe_dagster.xai.explanation import ModelExplanation
 
 MOST_BYTES = 3_000_000
 _DATA_WORDS = ("row", "missing", "duplicate", "group", "bias")

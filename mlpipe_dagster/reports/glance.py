@@ -11,7 +11,8 @@ from mlpipe_dagster.automl.fairness.report import GroupMetrics
 from mlpipe_dagster.reports.page import outcome
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import list_text, number_text, percent_text
-from mlpipe_dagster.xai.explanation import ClassResult, ModelExplanation, Segment
+from mlpipe_dagster.xai.explanation import ModelExplanation
+from mlpipe_dagster.xai.quality import ClassResult, Segment
 
 FEW_CLASSES = 4
 LEADING = 3

@@ -3,7 +3,8 @@
 from mlpipe_dagster.reports.model_tables import head, parameters
 from mlpipe_dagster.reports.texts import Texts, texts
 from mlpipe_dagster.reports.wording import number_text
-from mlpipe_dagster.xai.explanation import Method, ModelExplanation, Part
+from mlpipe_dagster.xai.explanation import Method, ModelExplanation
+from mlpipe_dagster.xai.pieces import Part
 
 MOST_NAMES = 20
 

@@ -10,15 +10,14 @@ from mlpipe_dagster.reports.charts import Bar, Line, bar_chart, histogram, line_
 from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.xai.explanation import (
-    Calibration,
     ColumnImportance,
     Dependence,
     DependencePoint,
     Interaction,
     LocalExplanation,
     ModelExplanation,
-    Thresholds,
 )
+from mlpipe_dagster.xai.quality import Calibration, Thresholds
 
 MOST_BARS = 12
 

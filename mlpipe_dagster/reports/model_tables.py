@@ -7,17 +7,13 @@ from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import number_text, percent_text, signed_text
 from mlpipe_dagster.xai.explanation import (
     ColumnImportance,
-    CostChoice,
-    Figure,
-    GoalThreshold,
     Interaction,
     LocalExplanation,
     ModelExplanation,
-    Rule,
-    Segment,
-    Threshold,
     ValueEffect,
 )
+from mlpipe_dagster.xai.pieces import Figure
+from mlpipe_dagster.xai.quality import CostChoice, GoalThreshold, Rule, Segment, Threshold
 
 Head = tuple[tuple[str, bool], ...]
 Rows = list[tuple[str, ...]]

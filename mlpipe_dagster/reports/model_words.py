@@ -8,7 +8,8 @@ from mlpipe_dagster.reports.model_tables import error_text, percent_span
 from mlpipe_dagster.reports.page import outcome
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import number_text, percent_text, signed_text
-from mlpipe_dagster.xai.explanation import Agreement, Counterfactual, Figure, ModelExplanation
+from mlpipe_dagster.xai.explanation import Counterfactual, ModelExplanation
+from mlpipe_dagster.xai.pieces import Agreement, Figure
 
 MOST_KEPT = 10
 MOST_UNUSED = 40

@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from mlpipe_dagster.reports import wording
 from mlpipe_dagster.reports.wording import frequency_parts, list_text, number_text, percent_text, printable
-from mlpipe_dagster.xai.explanation import Condition, Note, Output
+from mlpipe_dagster.xai.pieces import Note, Output
+from mlpipe_dagster.xai.quality import Condition
 
 Language = Literal["en", "de"]
 ORIGINAL: Language = "en"

@@ -31,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.automl.ensemble import BlendClassifier, BlendRegressor
 from mlpipe_dagster.automl.model import TrainedModel
-from mlpipe_dagster.xai.explanation import Note, Scale, ShapMethod
+from mlpipe_dagster.xai.pieces import Note, Scale, ShapMethod
 from mlpipe_dagster.xai.pool import Ask, Features, Places, Pool, features_of
 from mlpipe_dagster.xai.values import Floats
 

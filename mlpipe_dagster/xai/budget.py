@@ -6,7 +6,7 @@ seed gives the same explanation on any machine that is fast enough.
 
 from dataclasses import dataclass, field
 
-from mlpipe_dagster.xai.explanation import How, Output, Part, PartName
+from mlpipe_dagster.xai.pieces import How, Output, Part, PartName
 
 SHARES: dict[PartName, float] = {
     "shap": 0.3,

@@ -12,16 +12,9 @@ from mlpipe_dagster.automl import model
 from mlpipe_dagster.automl.metrics import wilson
 from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.xai.dependence import described, explained_class
-from mlpipe_dagster.xai.explanation import (
-    Calibration,
-    CalibrationBin,
-    CostChoice,
-    Figure,
-    GoalThreshold,
-    Threshold,
-    Thresholds,
-)
 from mlpipe_dagster.xai.performance import figure
+from mlpipe_dagster.xai.pieces import Figure
+from mlpipe_dagster.xai.quality import Calibration, CalibrationBin, CostChoice, GoalThreshold, Threshold, Thresholds
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import Floats
 

@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from mlpipe_dagster.xai.explanation import Dependence, DependencePoint, How, LocalEffect, Output
+from mlpipe_dagster.xai.explanation import Dependence, DependencePoint, LocalEffect
+from mlpipe_dagster.xai.pieces import How, Output
 from mlpipe_dagster.xai.pool import Places
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import Column, Floats, all_shown, in_numbers, shown

@@ -21,20 +21,9 @@ from mlpipe_dagster.xai import lime, performance, summary
 from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
 from mlpipe_dagster.xai.calibration import calibration, thresholds
 from mlpipe_dagster.xai.counterfactuals import counterfactual
+from mlpipe_dagster.xai.data_explanation import DataExplanation, Drift, Relation
 from mlpipe_dagster.xai.dependence import dependences, explained_class
-from mlpipe_dagster.xai.explanation import (
-    Agreement,
-    ColumnImportance,
-    Counterfactual,
-    DataExplanation,
-    Drift,
-    How,
-    LocalExplanation,
-    Method,
-    ModelExplanation,
-    Note,
-    Relation,
-)
+from mlpipe_dagster.xai.explanation import ColumnImportance, Counterfactual, LocalExplanation, Method, ModelExplanation
 from mlpipe_dagster.xai.importance import (
     BOOTSTRAP_DRAWS,
     PERMUTATION_COLUMNS,
@@ -45,6 +34,7 @@ from mlpipe_dagster.xai.importance import (
 )
 from mlpipe_dagster.xai.interactions import interactions
 from mlpipe_dagster.xai.local import local_explanations
+from mlpipe_dagster.xai.pieces import Agreement, How, Note
 from mlpipe_dagster.xai.relations import ROWS, compared, drift, relations, sampled
 from mlpipe_dagster.xai.stability import compactness, stability
 from mlpipe_dagster.xai.subject import SECONDS, Subject, subject

@@ -11,7 +11,8 @@ from scipy.stats import spearmanr
 
 from mlpipe_dagster.xai.attribution import Attribution
 from mlpipe_dagster.xai.dependence import explained_class
-from mlpipe_dagster.xai.explanation import Agreement, ColumnImportance, Direction, How, Output, ValueEffect
+from mlpipe_dagster.xai.explanation import ColumnImportance, ValueEffect
+from mlpipe_dagster.xai.pieces import Agreement, Direction, How, Output
 from mlpipe_dagster.xai.subject import Subject, losses
 from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, all_shown, date_text, in_numbers
 

@@ -11,9 +11,10 @@ import pandas as pd
 from mlpipe_dagster.automl.model import FeatureKind, TrainedModel
 from mlpipe_dagster.tables.personal import MASK
 from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
-from mlpipe_dagster.xai.explanation import Contribution, How, LocalExplanation, Output, RowKind
+from mlpipe_dagster.xai.explanation import Contribution, LocalExplanation
 from mlpipe_dagster.xai.importance import agreement
 from mlpipe_dagster.xai.lime import LocalSurrogate, explain_row
+from mlpipe_dagster.xai.pieces import How, Output, RowKind
 from mlpipe_dagster.xai.pool import features_of
 from mlpipe_dagster.xai.subject import Subject, answers, true_values
 from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, shown

@@ -10,7 +10,8 @@ import numpy as np
 from mlpipe_dagster.automl.model import Estimate, TrainedModel
 from mlpipe_dagster.automl.preparation import as_number
 from mlpipe_dagster.tables.profile import HistogramBin
-from mlpipe_dagster.xai.explanation import ClassResult, Confusion, Figure, Note, Residuals, TrialResult
+from mlpipe_dagster.xai.pieces import Figure, Note
+from mlpipe_dagster.xai.quality import ClassResult, Confusion, Residuals, TrialResult
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import shown
 

@@ -16,7 +16,7 @@ from mlpipe_dagster.automl.preparation import as_number, as_text
 from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai.explanation import Drift, Relation
+from mlpipe_dagster.xai.data_explanation import Drift, Relation
 from mlpipe_dagster.xai.values import Floats
 
 ROWS = 20_000

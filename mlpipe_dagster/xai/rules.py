@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mlpipe_dagster.xai.explanation import Condition, Sign
+from mlpipe_dagster.xai.pieces import Sign
+from mlpipe_dagster.xai.quality import Condition
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import MISSING_TEXT, Floats, all_shown, date_text, in_numbers, shown
 

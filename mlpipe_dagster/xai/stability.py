@@ -11,9 +11,10 @@ from sklearn.pipeline import Pipeline
 from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.automl.preparation import as_number
 from mlpipe_dagster.xai.attribution import Attribution, attribute
-from mlpipe_dagster.xai.explanation import Agreement, Compactness, Stability
 from mlpipe_dagster.xai.importance import TOP, agreement, bootstrapped
+from mlpipe_dagster.xai.pieces import Agreement
 from mlpipe_dagster.xai.pool import features_of
+from mlpipe_dagster.xai.quality import Compactness, Stability
 from mlpipe_dagster.xai.subject import Subject
 
 REFIT_ROWS = 2_000

@@ -9,14 +9,8 @@ from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.tables.personal import masked
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai.explanation import (
-    BiasFinding,
-    ColumnSummary,
-    Note,
-    Relation,
-    SensitiveColumn,
-    Suspicion,
-)
+from mlpipe_dagster.xai.data_explanation import BiasFinding, ColumnSummary, Relation, SensitiveColumn, Suspicion
+from mlpipe_dagster.xai.pieces import Note
 
 MOST_CLASSES = 12
 MANY_MISSING = 0.4

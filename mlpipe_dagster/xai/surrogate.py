@@ -7,7 +7,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlpipe_dagster.automl.metrics import Outcome, measure, wilson
 from mlpipe_dagster.automl.model import Estimate
-from mlpipe_dagster.xai.explanation import Figure, How, Rule, Surrogate
+from mlpipe_dagster.xai.pieces import Figure, How
+from mlpipe_dagster.xai.quality import Rule, Surrogate
 from mlpipe_dagster.xai.rules import Coded, coded, leaves, places_of
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import Floats, shown

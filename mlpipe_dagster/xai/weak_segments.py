@@ -10,7 +10,8 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.tree import DecisionTreeRegressor
 
-from mlpipe_dagster.xai.explanation import Figure, Segment, WeakSegments
+from mlpipe_dagster.xai.pieces import Figure
+from mlpipe_dagster.xai.quality import Segment, WeakSegments
 from mlpipe_dagster.xai.rules import Leaf, coded, leaves, places_of
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import Floats

@@ -18,7 +18,8 @@ from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.explain import explain_model
-from mlpipe_dagster.xai.explanation import ModelExplanation, Note
+from mlpipe_dagster.xai.explanation import ModelExplanation
+from mlpipe_dagster.xai.pieces import Note
 from mlpipe_dagster_tests.xai.models import planted, trained
 
 FEATURES = ["noise", "weak", "strong", "colour"]

@@ -23,9 +23,9 @@ from mlpipe_dagster.xai.calibration import calibration, thresholds
 from mlpipe_dagster.xai.counterfactuals import counterfactual
 from mlpipe_dagster.xai.dependence import dependences
 from mlpipe_dagster.xai.explain import explain_model
-from mlpipe_dagster.xai.explanation import Figure
 from mlpipe_dagster.xai.importance import agreement
 from mlpipe_dagster.xai.interactions import _jackknife, interactions
+from mlpipe_dagster.xai.pieces import Figure
 from mlpipe_dagster.xai.relations import drift, relations
 from mlpipe_dagster.xai.subject import Subject, subject
 from mlpipe_dagster.xai.values import shown
