@@ -3,13 +3,13 @@
 Which there are is said in automl/engines/known.py.
 """
 
-from mlpipe_dagster.automl.engines.known import KNOWN, SMALLEST_BUDGET, KnownEngine
+from mlpipe_dagster.automl.engines.known import KNOWN, PORTFOLIO, SMALLEST_BUDGET, KnownEngine
 
 
-def engine_choices() -> tuple[dict[str, str], tuple[str, ...]]:
-    """Name to words of each engine, and the names of those that cannot be chosen here."""
+def engine_choices(settled: str = PORTFOLIO) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Name to words of each engine and of the settled one, which may name its trials; those that are not here."""
     absent = tuple(name for name, engine in KNOWN.items() if not engine.is_installed())
-    return {name: _words(engine, name in absent) for name, engine in KNOWN.items()}, absent
+    return {settled: settled} | {name: _words(engine, name in absent) for name, engine in KNOWN.items()}, absent
 
 
 def _words(engine: KnownEngine, absent: bool) -> str:

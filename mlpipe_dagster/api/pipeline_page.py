@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from mlpipe_dagster.api.answer_forms import MOST_TICKS
 from mlpipe_dagster.api.engine_words import engine_choices
 from mlpipe_dagster.api.templating import page
+from mlpipe_dagster.automl.engines.known import PORTFOLIO
 from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, NO_MITIGATION
 from mlpipe_dagster.choices import BINARY_CLASSES
 from mlpipe_dagster.tables.profile import Profile
@@ -118,7 +119,7 @@ def show(
         wanted = AuditFilter(pipeline["user_id"], pipeline["dataset_id"], int(pipeline["version"].removeprefix("v")))
         trail = [audit.audit_object(row) for row in audit.latest_audit(session, wanted, TRAIL)]
         profile = datasets.profile_of(newest)
-    engines, absent = engine_choices()
+    engines, absent = engine_choices(settled_choices(pipeline).get("engine", PORTFOLIO))
     is_newest = newest.version == pipeline["version"]
     return page(
         "pipeline.html",

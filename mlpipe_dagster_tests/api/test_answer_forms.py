@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mlpipe_dagster.api.answer_forms import answer_of, fields_of
+from mlpipe_dagster.api.engine_words import engine_choices
 
 COLUMNS = ["sex", "age, in years", "town"]
 SCHEMA: dict[str, Any] = {
@@ -113,3 +114,10 @@ def test_what_was_said_stands_in_place_of_the_defaults() -> None:
 def test_texts_become_the_answer(name: str, texts: list[str], value: object) -> None:
     found = answer_of(SCHEMA, {name: texts})[name]
     assert (found, type(found)) == (value, type(value))
+
+
+def test_an_engine_with_its_trials_stays_chosen() -> None:
+    """Else the form would change it to the first of its list."""
+    offered, _ = engine_choices("deterministic:40")
+    assert next(iter(offered)) == "deterministic:40"
+    assert [*offered][1:] == [*engine_choices()[0]]
