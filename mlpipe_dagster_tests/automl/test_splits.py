@@ -11,7 +11,7 @@ from mlpipe_dagster.automl.splits import bond_of
 from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.vocabulary import TaskKind
 
-SPEC = TrainingSpec(target="y", task=TaskKind.BINARY)
+SPEC = TrainingSpec(target="y", task=TaskKind.BINARY, engine="deterministic:12")
 
 
 def visits(people: int = 60, rows_each: int = 5) -> pd.DataFrame:

@@ -24,7 +24,9 @@ def processes_of(running: Platform) -> list[Seen]:
 @pytest.fixture(scope="package")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The running services; Ctrl-C ends them, and leaves no process."""
-    with running_platform(tmp_path_factory.mktemp("platform"), real_kafka(), MLPIPE_UNKNOWN_GRACE="5") as running:
+    with running_platform(
+        tmp_path_factory.mktemp("platform"), real_kafka(), MLPIPE_UNKNOWN_GRACE="5", MLPIPE_FIRST_MODEL_GRACE="60"
+    ) as running:
         yield running
     assert running.process.returncode == 0
     assert running.say().endswith("Stopping …\nStopped.\n")

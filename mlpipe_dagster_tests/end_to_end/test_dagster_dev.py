@@ -219,7 +219,8 @@ def worked(folder: Folder, alone: tuple[Life, Shown]) -> Iterator[tuple[Life, Sh
 
 def _is_settled(shown: Shown) -> bool:
     read = all(shown.offsets[topic.replace("-", "_")] == {"0": 1} for topic in REACHED)
-    return read and len(shown.runs) >= 2 and all(status == "SUCCESS" for _, status in shown.runs.values())
+    done = {job for job, status in shown.runs.values() if status == "SUCCESS"}
+    return read and len(done) == 2
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +244,6 @@ def test_without_a_broker_every_sensor_skips_with_the_reason(folder: Folder, alo
 def test_when_the_broker_comes_the_stages_run(folder: Folder, worked: tuple[Life, Shown]) -> None:
     life, shown = worked
     assert shown.failed_ticks() == []
-    assert len(shown.runs) == 2
     assert len(shown.partitions) == 1
     folder.outside.wait(lambda: len(folder.outside.seen) >= len(REACHED), 20, "the records of two stages")
     assert sorted(seen.topic for seen in folder.outside.seen) == sorted(REACHED)
