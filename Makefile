@@ -18,6 +18,9 @@
 #   make lock           choose versions anew (needs uv)
 #   make clean          remove .venv and caches; .mlpipe with its data stays
 
+# Some machines forbid bytecode by a variable; every process would compile what it imports, and the tests all their files.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin

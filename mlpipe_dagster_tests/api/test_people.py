@@ -425,6 +425,7 @@ def test_an_error_of_ours_shows_nothing_of_us(client: TestClient) -> None:
     assert "roles" not in answer.text
 
 
+@pytest.mark.long
 def test_the_api_loads_no_heavy_library(home: Path) -> None:
     program = """
 import sys

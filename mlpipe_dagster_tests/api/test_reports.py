@@ -84,6 +84,7 @@ def test_a_foreign_report_is_shown_escaped_in_plain_tables(client: TestClient) -
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
+@pytest.mark.long
 def test_a_deep_or_huge_foreign_report_is_still_a_page(client: TestClient) -> None:
     upload(client)
     deep: dict[str, object] = {"end": 1}

@@ -57,6 +57,7 @@ def test_one_feature_is_enough() -> None:
     assert model.schema.names == ["a"] and model.test_score.value > 0.8
 
 
+@pytest.mark.long
 def test_twenty_thousand_columns_are_narrowed_to_those_that_speak() -> None:
     draw = np.random.default_rng(1)
     wide = pd.DataFrame(draw.normal(size=(120, 20_000)).astype("float32").astype("float64"))

@@ -51,6 +51,7 @@ def test_predictions_are_equal_to_the_last_bit(here: TrainedModel, there: Traine
     assert loaded.onnx is not None and loaded.onnx.difference is not None
 
 
+@pytest.mark.long
 def test_a_replay_finds_the_same_bits(there: Trained, tmp_path: Path) -> None:
     folder = there.files[0].parent
     found = replay(folder, folder.parent.parent / "table.parquet", tmp_path, "0" * 32)

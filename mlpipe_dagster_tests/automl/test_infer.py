@@ -77,6 +77,7 @@ def head(path: Path, folder: Path, lines: int = 3000) -> Path:
     return shortened
 
 
+@pytest.mark.long
 def test_targets_of_published_tables_by_rule(shared_data: Path, tmp_path: Path) -> None:
     expected = {
         "adult.csv": ("income", TaskKind.BINARY),

@@ -66,6 +66,7 @@ def test_regression_metrics_by_hand() -> None:
     assert found == pytest.approx({"R²": 1 - 5 / 14, "RMSE": 1.25**0.5, "MAE": 0.75})
 
 
+@pytest.mark.long
 def test_intervals_hold_the_value_and_narrow_with_rows(binary: Outcome) -> None:
     many = Outcome(np.tile(binary.truth, 16), np.tile(binary.predicted, (16, 1)))
     for name, few in measure(binary).items():

@@ -168,6 +168,7 @@ def test_columns_to_drop_are_no_features_but_may_be_watched(planted: pd.DataFram
     assert {group.column for group in model.group_metrics} == {"town"}
 
 
+@pytest.mark.long
 def test_a_machine_without_libgomp_uses_another_boosting(shared_data: Path) -> None:
     code = f"""
 import sys
@@ -189,6 +190,7 @@ print(sorted({{trial.algorithm for trial in model.leaderboard}}), model.notes, m
     assert shown.stdout.strip().endswith("True")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "target", "task", "sensitive", "budget", "least"),
     [

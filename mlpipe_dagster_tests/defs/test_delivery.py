@@ -287,6 +287,7 @@ def test_a_model_asked_for_before_the_bias_report_is_trained(read: Flow) -> None
     assert stored(read)["models"] == 2, "the pipeline's own trigger came later, with another cause"
 
 
+@pytest.mark.long
 def test_results_announced_in_the_wrong_order_lead_to_the_same_end(read: Flow) -> None:
     for sensor in reversed(TOPIC_OF):
         read.tick(sensor)
@@ -310,6 +311,7 @@ if not real_kafka():  # which refuses them by default
     TIMESTAMPS |= {"ten hours ahead": now_ms() + 10 * HOUR_MS, "no calendar knows": 2**62}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("timestamp", TIMESTAMPS.values(), ids=TIMESTAMPS.keys())
 def test_clocks_of_producers_do_not_matter(read: Flow, timestamp: int) -> None:
     value = json.dumps(bias_trigger("small")).encode()
@@ -371,6 +373,7 @@ def test_without_an_event_id_the_same_record_is_the_same_cause(quick_flow: Flow,
     assert {topic: len(records(topic)) for topic in answers} == {"bias-events": 1, "automl-events": 1, "xai-events": 2}
 
 
+@pytest.mark.long
 def test_another_key_or_value_is_another_cause(read: Flow) -> None:
     for key, level in (("a", "Binary"), ("a", "binary"), ("b", "binary"), ("b", "binary")):
         read.publish(TRIGGERS, bias_trigger("small", task_type=level), key=key)

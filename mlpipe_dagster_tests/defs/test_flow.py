@@ -209,6 +209,7 @@ def test_a_wish_that_cannot_be_met_says_what_to_do(
     assert (event["error_type"], words in event["error_message"]) == (error_type, True), event
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("target", "words"), [("same", "only one value"), ("empty", "empty in every row")])
 def test_a_target_that_holds_nothing_to_predict_is_told(flow: Flow, tmp_path: Path, target: str, words: str) -> None:
     file = tmp_path / "flat.csv"
@@ -439,6 +440,7 @@ def test_a_missing_target_in_the_ui_names_the_field(flow: Flow, small_table: Pat
     assert state(flow, "small")["status"] == "running", "a person's failed try does not end the pipeline"
 
 
+@pytest.mark.long
 def test_a_broker_that_is_down_is_a_skipped_tick_and_loses_nothing(
     own_flow: Flow, small_table: Path, own_broker: EmbeddedBroker | Node
 ) -> None:
@@ -457,6 +459,7 @@ def test_a_broker_that_is_down_is_a_skipped_tick_and_loses_nothing(
     assert state(flow, "small")["stages"][1]["state"] == "done"
 
 
+@pytest.mark.long
 def test_an_upload_larger_than_the_topic_allows_goes_without_its_columns(
     flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

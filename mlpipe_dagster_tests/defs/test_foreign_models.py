@@ -109,6 +109,7 @@ def test_of_a_pickle_the_data_are_explained_and_the_model_is_refused(
         assert "target" in content.read().decode()
 
 
+@pytest.mark.long
 def test_an_onnx_model_is_explained(flow: Flow, small_table: Path, tmp_path: Path) -> None:
     wait_for_a_model(flow, small_table)
     table = pd.read_csv(small_table)
@@ -125,6 +126,7 @@ def test_an_onnx_model_is_explained(flow: Flow, small_table: Path, tmp_path: Pat
     assert "Trained elsewhere." in text and "hours" in text
 
 
+@pytest.mark.long
 def test_a_model_that_is_too_large_is_not_fetched(
     flow: Flow, small_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def told_outside(warehouse: Warehouse, hook: Webhook) -> str:
     return json.dumps(hook.taken, ensure_ascii=False)
 
 
+@pytest.mark.long
 def test_outside_channels_carry_no_value_of_the_table(
     flow: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

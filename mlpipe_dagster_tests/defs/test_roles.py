@@ -205,6 +205,7 @@ def test_a_foreign_result_that_arrives_while_ours_takes_over_is_the_one_that_cou
     assert counts() == ONCE_EACH and status(flow)["status"] == "done"
 
 
+@pytest.mark.long
 def test_the_core_may_change_hands_twice_in_the_middle_of_flight(quick_flow: Flow, small_table: Path) -> None:
     flow = quick_flow
     flow.upload(small_table, "small")
@@ -254,6 +255,7 @@ def test_a_foreign_worker_that_starts_later_finds_what_came_meanwhile_and_nothin
     assert read_by_a_worker_that_starts_now(broker, topic, group) == ["theirs-0", "theirs-1", "theirs-2"]
 
 
+@pytest.mark.long
 def test_with_a_foreign_core_the_events_wait_for_it(quick_flow: Flow, broker: str, small_table: Path) -> None:
     flow = quick_flow
     play(flow, Role.AGENTIC_CORE, "foreign")

@@ -76,6 +76,7 @@ def test_runs_end_as_their_jobs_do(instance: dg.DagsterInstance) -> None:
     assert any("Forked from the warm process" in message for message in messages)
 
 
+@pytest.mark.long
 def test_what_is_over_the_limit_waits_and_is_seen_waiting(instance: dg.DagsterInstance) -> None:
     working = [start(instance, "sleep_job") for _ in range(2)]
     for run in working:
@@ -186,6 +187,7 @@ def is_alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return sweep._is_alive(instance, record)
 
 
+@pytest.mark.long
 def test_a_run_that_waited_in_a_dead_zygote_is_said_to_have_failed(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ It ends with the last of them: until the session's end it would cost a third of 
 
 import random
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield running
     assert running.process.returncode == 0
     assert running.say().endswith("Stopping …\nStopped.\n")
-    running.outside.wait(lambda: not processes_of(running), 60, "no process of the platform is left")
+    give_up_at = time.monotonic() + 60
+    while left := processes_of(running):
+        assert time.monotonic() < give_up_at, left
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="package")

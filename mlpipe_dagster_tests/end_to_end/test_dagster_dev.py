@@ -250,6 +250,7 @@ def test_when_the_broker_comes_the_stages_run(folder: Folder, worked: tuple[Life
     assert "Traceback" not in life.output.read_text()
 
 
+@pytest.mark.long
 def test_a_second_start_goes_on_where_the_first_stopped(
     folder: Folder, worked: tuple[Life, Shown], again: tuple[Life, Shown]
 ) -> None:
@@ -264,6 +265,7 @@ def test_a_second_start_goes_on_where_the_first_stopped(
     assert "Traceback" not in life.output.read_text()
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_neither_a_process_nor_a_temporary_folder(folder: Folder, again: tuple[Life, Shown]) -> None:
     again[0].end(signal.SIGINT)
     assert again[0].process.returncode is not None

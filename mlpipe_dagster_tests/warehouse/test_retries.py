@@ -165,7 +165,8 @@ def test_a_database_error_is_told_without_its_statement() -> None:
 
 @pytest.mark.parametrize(("failures", "least", "most"), [(1, 1, 2), (2, 2, 4), (3, 4, 8), (6, 30, 60), (4000, 30, 60)])
 def test_the_wait_doubles_up_to_a_cap_and_half_of_it_is_chance(failures: int, least: float, most: float) -> None:
-    waits = {retries.delay(failures, Settings()).total_seconds() for _ in range(200)}
+    values = Settings()
+    waits = {retries.delay(failures, values).total_seconds() for _ in range(200)}
     assert least <= min(waits) < max(waits) <= most
     assert len(waits) > 100
 

@@ -188,6 +188,7 @@ def test_a_slow_model_leaves_parts_out_and_says_so() -> None:
     assert found.columns[0].name == "strong"
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.sampled_from(["😀", "<b>", '"', "שלום\u202e", "x" * 200, "1", "{0}"]), min_size=2, unique=True))
 def test_any_names_and_values_are_explained(names: list[str]) -> None:

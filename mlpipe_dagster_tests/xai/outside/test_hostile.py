@@ -146,6 +146,7 @@ def test_the_process_explains(tmp_path: Path, parquet: Path) -> None:
     assert next(column for column in explanation.columns if column.name == "colour").hidden
 
 
+@pytest.mark.long
 def test_the_process_says_what_was_refused(tmp_path: Path, parquet: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"no model")
     with pytest.raises(ModelError, match=r"m\.onnx is not an ONNX model"):
@@ -167,6 +168,7 @@ def test_a_model_that_takes_too_long(tmp_path: Path, parquet: Path) -> None:
         explain_apart(path, parquet, DESCRIBED, limits=Limits(seconds=0.05))
 
 
+@pytest.mark.long
 def test_a_model_that_crashes_its_process(tmp_path: Path, parquet: Path) -> None:
     """Trees whose children lie outside the tree: scikit-learn reads where nothing is."""
     from sklearn.tree import DecisionTreeClassifier
