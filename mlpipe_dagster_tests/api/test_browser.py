@@ -458,6 +458,7 @@ def test_a_wide_table_is_changed_by_keyboard(page: Any, site: Site) -> None:
     assert (choices["target"], choices["drop"], choices["positive"]) == ("paid", ["code 7, old"], "b")
 
 
+@pytest.mark.long
 def test_from_upload_to_the_reports_by_clicking(page: Any, site: Site) -> None:
     page.goto("/upload")
     page.set_input_files("#file", {"name": "whole.csv", "mimeType": "text/csv", "buffer": CSV})

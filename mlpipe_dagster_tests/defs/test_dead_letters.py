@@ -43,6 +43,7 @@ def test_a_replayed_record_is_read_again_with_its_key_and_headers(flow: Flow, le
         dead_letters.discard(flow.warehouse, connection, letter.coordinates)
 
 
+@pytest.mark.long
 def test_the_core_decides_on_a_record_that_came_back(flow: Flow) -> None:
     """Once its reader understands it: what was buried is not remembered as decided."""
     flow.publish("automl-events", {"event_type": "model.uploaded"}, headers={"ce_id": "m"})

@@ -278,6 +278,7 @@ def test_an_explanation_asked_for_before_its_model_waits_for_it(read: Flow) -> N
     assert stored(read) == {"reports": 1, "models": 1, "explanations": 2}
 
 
+@pytest.mark.long
 def test_a_model_asked_for_before_the_bias_report_is_trained(read: Flow) -> None:
     read.publish("automl-trigger-events", automl_trigger("small"), headers={"ce_id": "early"})
     read.tick("automl_trigger_events")

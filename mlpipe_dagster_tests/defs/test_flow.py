@@ -112,6 +112,7 @@ def test_a_previewed_tick_does_no_harm(flow: Flow, small_table: Path) -> None:
     assert len(flow.runs) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("topic", "value", "fault"),
     [
@@ -162,6 +163,7 @@ def test_a_trigger_that_came_before_its_dataset_runs_when_it_is_there(quick_flow
     assert early["state"] == "done"
 
 
+@pytest.mark.long
 def test_an_unknown_task_type_is_told_not_crashed(flow: Flow, small_table: Path) -> None:
     flow.upload(small_table, "small")
     flow.tick("dataset_events")
@@ -267,6 +269,7 @@ def test_a_dataset_id_that_dagster_would_refuse_as_partition(flow: Flow, small_t
     assert flow.runs[-1].success and flow.instance.get_dynamic_partitions("dataset_id") == ["a.~.b"]
 
 
+@pytest.mark.long
 def test_ask_mode_waits_for_an_answer_and_stores_it_with_its_trigger(flow: Flow, small_table: Path) -> None:
     flow.upload(small_table, "small", mode="ask")
     flow.turn(2)

@@ -152,6 +152,7 @@ def test_handing_over_leaves_with_ours_what_was_asked_of_ours(quick_flow: Flow, 
     ]
 
 
+@pytest.mark.long
 @each_role(always=Role.AUTOML)
 def test_handing_over_while_a_run_of_ours_has_died_still_tries_ours_again(
     quick_flow: Flow, small_table: Path, role: Role, without_waiting: None
@@ -237,6 +238,7 @@ def read_by_a_worker_that_starts_now(broker: str, topic: str, group: str) -> lis
     raise AssertionError(f"the end of {topic} was not reached; found {found}")
 
 
+@pytest.mark.long
 def test_a_foreign_worker_that_starts_later_finds_what_came_meanwhile_and_nothing_that_was_ours(
     quick_flow: Flow, broker: str, small_table: Path
 ) -> None:

@@ -156,7 +156,7 @@ def test_a_killed_run_leaves_no_process_behind(instance: dg.DagsterInstance, pid
     wait(instance, run, S.FAILURE, seconds=20)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=str)
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL], ids=str)
 def test_the_runs_of_a_zygote_that_ends_end_with_it(
     instance: dg.DagsterInstance, pids: Path, number: signal.Signals
 ) -> None:
@@ -168,7 +168,7 @@ def test_the_runs_of_a_zygote_that_ends_end_with_it(
     path.unlink(missing_ok=True)  # a killed one could not
 
 
-@pytest.mark.parametrize("how", ["killed", "aborts"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("aborts", marks=pytest.mark.long)])
 def test_a_run_whose_process_is_gone_is_a_failure_at_once(instance: dg.DagsterInstance, how: str) -> None:
     run = start(instance, "sleep_job" if how == "killed" else "dying_job")
     if how == "killed":

@@ -13,6 +13,7 @@ from mlpipe_dagster_tests.end_to_end.outside import Outside
 from mlpipe_dagster_tests.tools.apache_kafka.jars import why_not
 
 pytestmark = [
+    pytest.mark.long,  # make test-kafka runs it in full
     pytest.mark.end_to_end,
     pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
 ]
