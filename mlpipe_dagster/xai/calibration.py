@@ -9,19 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mlpipe_dagster.automl import model
-from mlpipe_dagster.automl.metrics import wilson
+from mlpipe_dagster.automl.fairness.calibration import equal_parts, reliability
+from mlpipe_dagster.automl.fairness.report import ReliabilityBin
 from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.xai.dependence import described, explained_class
 from mlpipe_dagster.xai.performance import figure
 from mlpipe_dagster.xai.pieces import Figure
-from mlpipe_dagster.xai.quality import Calibration, CalibrationBin, CostChoice, GoalThreshold, Threshold, Thresholds
+from mlpipe_dagster.xai.quality import Calibration, CostChoice, GoalThreshold, Threshold, Thresholds
 from mlpipe_dagster.xai.subject import Subject
 from mlpipe_dagster.xai.values import Floats
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-MOST_BINS = 10
-ROWS_A_BIN = 20
 STEPS = tuple(round(0.1 * step, 1) for step in range(1, 10))
 FINE_STEPS = np.arange(1, 100) / 100
 MISS_COSTS = (0.2, 1.0, 5.0, 10.0)
@@ -29,35 +28,31 @@ MISS_COSTS = (0.2, 1.0, 5.0, 10.0)
 
 def calibration(subject: Subject) -> Calibration | None:
     """Predicted beside observed, for the described class or the value; None with fewer than 40 test rows."""
-    count = min(MOST_BINS, len(subject.test) // ROWS_A_BIN)
-    if count < 2:
-        subject.budget.did("calibration", "left out")
-        return None
     at = explained_class(subject)
     predicted = subject.predicted if at is None else subject.predicted[:, at]
+    parts = equal_parts(predicted)
+    if not parts:
+        subject.budget.did("calibration", "left out")
+        return None
     truth = subject.truth if at is None else (subject.truth == at).astype(np.float64)
     subject.budget.did("calibration", "exact", len(truth), len(truth), described(subject))
-    bins = [
-        _bin(predicted[part], truth[part], at is not None)
-        for part in np.array_split(np.argsort(predicted, kind="stable"), count)
-    ]
+    if at is None:
+        bins = tuple(_bin(predicted[part], truth[part]) for part in parts)
+    else:
+        bins = reliability(predicted, truth == 1)
     error = sum(held.rows * abs(held.predicted - held.observed) for held in bins) / len(truth)
     return Calibration(
         of=described(subject).of,
-        bins=tuple(bins),
+        bins=bins,
         error=error,
         brier=None if at is None else _mean_figure("Brier score", (predicted - truth) ** 2),
     )
 
 
-def _bin(predicted: Floats, truth: Floats, share: bool) -> CalibrationBin:
-    if share:
-        seen = wilson(float(truth.mean()), len(truth))
-        value, low, high = seen.value, seen.low, seen.high
-    else:
-        figure = _mean_figure("", truth)
-        value, low, high = figure.value, figure.low or 0.0, figure.high or 0.0
-    return CalibrationBin(predicted=float(predicted.mean()), observed=value, low=low, high=high, rows=len(truth))
+def _bin(predicted: Floats, truth: Floats) -> ReliabilityBin:
+    seen, rows = _mean_figure("", truth), len(truth)
+    low, high = seen.low or 0.0, seen.high or 0.0
+    return ReliabilityBin(predicted=float(predicted.mean()), observed=seen.value, low=low, high=high, rows=rows)
 
 
 def _mean_figure(name: str, values: Floats) -> Figure:

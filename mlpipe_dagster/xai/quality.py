@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import FiniteFloat
 
+from mlpipe_dagster.automl.fairness.report import ReliabilityBin
 from mlpipe_dagster.tables.profile import HistogramBin
 from mlpipe_dagster.xai.pieces import Agreement, Figure, Frozen, Sign
 
@@ -62,23 +63,11 @@ class WeakSegments(Frozen):
     """The worst first."""
 
 
-class CalibrationBin(Frozen):
-    """Test rows with about the same prediction, and what was true of them."""
-
-    predicted: FiniteFloat
-    """Mean probability or value that was predicted."""
-    observed: FiniteFloat
-    """Share of the class, or mean true value."""
-    low: FiniteFloat
-    high: FiniteFloat
-    rows: int
-
-
 class Calibration(Frozen):
     """Whether predictions mean what they say."""
 
     of: str
-    bins: tuple[CalibrationBin, ...]
+    bins: tuple[ReliabilityBin, ...]
     error: FiniteFloat
     """Mean distance of predicted and observed, weighted by rows (expected calibration error)."""
     brier: Figure | None = None

@@ -35,16 +35,15 @@ class Slope:
         return self.value - intervals.Z95 * self.error, self.value + intervals.Z95 * self.error
 
 
-def reliability(chances: FloatArray, happened: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
-    """Mean probability beside the share that came true, in up to ten bins of as many rows each, by probability.
+def equal_parts(values: FloatArray) -> list[NDArray[np.intp]]:
+    """Positions of up to ten parts of as many rows each, by value; a part has 20 rows or more, none below 40 rows."""
+    count = min(MOST_BINS, len(values) // ROWS_A_BIN)
+    return np.array_split(np.argsort(values, kind="stable"), count) if count > 1 else []
 
-    A bin has 20 rows or more; none for fewer than 40 rows. The interval of the share is Wilson's.
-    """
-    count = min(MOST_BINS, len(chances) // ROWS_A_BIN)
-    if count < 2:
-        return ()
-    parts = np.array_split(np.argsort(chances, kind="stable"), count)
-    return tuple(_bin(chances[part], happened[part]) for part in parts)
+
+def reliability(chances: FloatArray, happened: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
+    """Mean probability beside the share that came true, in `equal_parts`. The interval of the share is Wilson's."""
+    return tuple(_bin(chances[part], happened[part]) for part in equal_parts(chances))
 
 
 def _bin(chances: FloatArray, happened: NDArray[np.bool_]) -> ReliabilityBin:

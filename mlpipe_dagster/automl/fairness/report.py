@@ -13,12 +13,12 @@ class _Frozen(BaseModel):
 
 
 class ReliabilityBin(_Frozen):
-    """Test rows of a group with about the same probability."""
+    """Test rows with about the same prediction, and what was true of them."""
 
     predicted: FiniteFloat
-    """Mean probability of the positive class."""
+    """Mean probability of a class, or mean value, that was predicted."""
     observed: FiniteFloat
-    """Share of the rows for which it came true."""
+    """Share of the class, or mean true value."""
     low: FiniteFloat
     high: FiniteFloat
     rows: int
