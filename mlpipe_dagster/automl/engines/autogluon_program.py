@@ -1,23 +1,20 @@
 """What runs in AutoGluon's own interpreter (its lock and the standard library only): fit, or serve.
 
-As `autosklearn_program.py`, whose loop of answers it takes. Its model is a folder, which becomes one file: a zip. Ours
-imports this for the names of files alone.
+As `autosklearn_program.py`, whose names of files, beginning and loop of answers it takes. Its model is a folder, which
+becomes one file: a zip.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
-import sys
 import tempfile
 import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
-DATA, TASK, ANSWER, MODEL = "data.npz", "task.json", "answer.json", "engine_model.joblib"
 LABEL = "y"
 BEST_FROM_SECONDS = 30.0
 """Below, bagging and stacking would not end."""
@@ -33,9 +30,9 @@ def fit(folder: str) -> None:
     import numpy
     from autogluon.tabular import TabularPredictor
 
-    place = Path(folder)
-    task = json.loads((place / TASK).read_text())
-    with numpy.load(place / DATA, allow_pickle=False) as data:
+    place, names = Path(folder), _other()
+    task = json.loads((place / names.TASK).read_text())
+    with numpy.load(place / names.DATA, allow_pickle=False) as data:
         table = _table(data["features"])
         table[LABEL] = data["truth"]
     classes = int(table[LABEL].nunique()) if task["classification"] else 0
@@ -54,10 +51,10 @@ def fit(folder: str) -> None:
     trials = _trials(predictor, begun, clock)
     predictor.clone_for_deployment(str(place / "deployed"))
     packed = shutil.make_archive(str(place / "packed"), "zip", place / "deployed")
-    Path(packed).rename(place / MODEL)
+    Path(packed).rename(place / names.MODEL)
     answer = {"members": len(trials), "trials": trials, "statistics": f"{len(trials)} models"}
-    (place / ("part-" + ANSWER)).write_text(json.dumps(answer))
-    (place / ("part-" + ANSWER)).rename(place / ANSWER)
+    (place / ("part-" + names.ANSWER)).write_text(json.dumps(answer))
+    (place / ("part-" + names.ANSWER)).rename(place / names.ANSWER)
 
 
 def _table(features: Any) -> Any:
@@ -92,12 +89,12 @@ def serve(model_file: str, address: str) -> None:
                 return predictor.predict(table, as_pandas=False)
             return predictor.predict_proba(table, as_pandas=False, as_multiclass=True)
 
-        _loop().answer(ask, address)
+        _other().answer(ask, address)
 
 
-def _loop() -> Any:
+def _other() -> Any:
     """The other program, by its file: beside it lie modules that are called as libraries are."""
-    found = importlib.util.spec_from_file_location("loop", Path(__file__).with_name("autosklearn_program.py"))
+    found = importlib.util.spec_from_file_location("other", Path(__file__).with_name("autosklearn_program.py"))
     if found is None or found.loader is None:
         raise ImportError("autosklearn_program.py is not beside this file")
     module = importlib.util.module_from_spec(found)
@@ -106,9 +103,4 @@ def _loop() -> Any:
 
 
 if __name__ == "__main__":
-    for library in ("OMP", "OPENBLAS", "MKL"):
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-    if sys.argv[1] == "fit":
-        fit(sys.argv[2])
-    else:
-        serve(sys.argv[2], sys.argv[3])
+    _other().main(fit, serve)

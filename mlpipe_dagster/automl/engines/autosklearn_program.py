@@ -146,10 +146,15 @@ def _exactly(connection: socket.socket, size: int) -> bytes | None:
     return bytes(content)
 
 
-if __name__ == "__main__":
+def main(fit: Callable[[str], None], serve: Callable[[str, str], None]) -> None:
+    """What the first argument says, with the others, on one thread."""
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ[f"{library}_NUM_THREADS"] = "1"
     if sys.argv[1] == "fit":
         fit(sys.argv[2])
     else:
         serve(sys.argv[2], sys.argv[3])
+
+
+if __name__ == "__main__":
+    main(fit, serve)
