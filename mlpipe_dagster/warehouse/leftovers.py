@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster import clock
-from mlpipe_dagster.warehouse.objects import CHECKS, PLOTTED_ASSETS, object_name, plot_name
+from mlpipe_dagster.warehouse.objects import CHECKS, PERSONAL, PLOTTED_ASSETS, personal_folders, plot_name
 from mlpipe_dagster.warehouse.schema import DatasetVersion, FormerResult, LedgerRow, ModelFileRow, XaiReportRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 LEFT_AFTER = timedelta(days=1)
 """An object without a record is at least so old before it is removed: what is being stored has none yet, either."""
 AT_ONCE = 1000
-PERSONAL = ("datasets", "tables", "models", "explanations", *(f"plots/{asset}" for asset in PLOTTED_ASSETS))
-"""Where objects of persons lie, each below it under the user's id."""
 
 
 def remove_leftovers(warehouse: Warehouse) -> int:
@@ -55,4 +53,4 @@ def _recorded(session: Session) -> Iterator[str]:
 def _users_at_work(session: Session) -> tuple[str, ...]:
     """Where objects of those lie for whom a run is at work: a machine may have slept for days between two lines."""
     users = session.scalars(select(LedgerRow.user_id).where(LedgerRow.state == "taken").distinct())
-    return tuple(f"{place}/{object_name(user_id)}/" for user_id in users for place in PERSONAL)
+    return tuple(f"{folder}/" for user_id in users for folder in personal_folders(user_id))

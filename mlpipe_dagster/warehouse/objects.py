@@ -25,6 +25,8 @@ CONNECTIONS = 4  # of one transfer from or to S3; each holds some MB
 FOLDER_ATTEMPTS = 100
 CHECKS = "checks"
 PLOTTED_ASSETS = ("dataset", "bias_report", "model", "xai_report")
+PERSONAL = ("datasets", "tables", "models", "explanations", *(f"plots/{asset}" for asset in PLOTTED_ASSETS))
+"""Where objects of persons lie, each below it under the user's id."""
 
 
 class ObjectsUnavailable(MlpipeError, ConnectionError):  # noqa: N818 - as in errors.py
@@ -55,6 +57,11 @@ def _encode(part: str) -> str:
 def plot_name(asset: str, user_id: str, dataset_id: str, version: str) -> str:
     """Where the small SVG lies that is shown with a materialization of the asset."""
     return object_name("plots", asset, user_id, dataset_id, version, "plot.svg")
+
+
+def personal_folders(user_id: str) -> list[str]:
+    """Where the objects of a person lie."""
+    return [f"{place}/{object_name(user_id)}" for place in PERSONAL]
 
 
 class Objects(Protocol):

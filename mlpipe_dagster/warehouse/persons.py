@@ -15,8 +15,7 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.errors import UnknownThing
 from mlpipe_dagster.warehouse import audit, datasets, former, models, removals
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
-from mlpipe_dagster.warehouse.leftovers import PERSONAL
-from mlpipe_dagster.warehouse.objects import object_name
+from mlpipe_dagster.warehouse.objects import personal_folders
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import (
     ApiKeyRow,
@@ -170,7 +169,7 @@ def erase(warehouse: Warehouse, user_id: str) -> Receipt:
     removed = removals.remove_objects(warehouse, files)
     removed += _remove_orphans(warehouse, user_id)
     with warehouse.reading() as session:
-        left = removals.count_left(session, user_id, _folders(user_id))
+        left = removals.count_left(session, user_id, personal_folders(user_id))
     erased["files"] = removed + sum(one.files for one in deleted)
     return Receipt(user_id, clock.now(), erased, left, tuple(run for one in deleted for run in one.open_runs))
 
@@ -207,12 +206,7 @@ def _erase_rows(session: Session, user_id: str) -> list[str]:
 
 def _remove_orphans(warehouse: Warehouse, user_id: str) -> int:
     """Objects that no row names: of work that was killed before it could record or remove them."""
-    folders = _folders(user_id)
+    folders = personal_folders(user_id)
     return sum(
         warehouse.objects.delete(name) for folder in folders for name, _ in list(warehouse.objects.stored(folder))
     )
-
-
-def _folders(user_id: str) -> list[str]:
-    """Where the objects of a person lie."""
-    return [f"{place}/{object_name(user_id)}" for place in PERSONAL]

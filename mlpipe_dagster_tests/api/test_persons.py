@@ -13,8 +13,8 @@ from mlpipe_dagster.agentic_core import Notice
 from mlpipe_dagster.vocabulary import AccessRole, Stage
 from mlpipe_dagster.warehouse import datasets, deliveries, inbox, keys, persons, removals
 from mlpipe_dagster.warehouse.audit_rows import AuditRow
-from mlpipe_dagster.warehouse.leftovers import PERSONAL, remove_leftovers
-from mlpipe_dagster.warehouse.objects import CHECKS, object_name, plot_name
+from mlpipe_dagster.warehouse.leftovers import remove_leftovers
+from mlpipe_dagster.warehouse.objects import CHECKS, PERSONAL, object_name, plot_name
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow, Removal, Row
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster_tests.api.requests import CSV
