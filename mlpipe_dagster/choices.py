@@ -4,6 +4,7 @@ Pure functions. Whether to go on, ask or stop is decided in agentic_core.py.
 """
 
 import difflib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -364,22 +365,17 @@ class Comparison:
         sensitive: tuple[str, ...],
     ) -> Self:
         """As wished, else the default where it fits; raises TargetError or UserError for a wish that does not."""
-        positive, within, shares = wishes.positive_class, wishes.conditioning_column, wishes.reference_shares
-        if positive:
-            _check_positive(positive, column, task)
-        if within:
-            _check_within(within, profile, column, sensitive)
-        if shares:
-            _check_shares(shares, profile, sensitive)
-        if positive is None and defaults.positive_class:
-            with suppress(UserError):
-                positive = _check_positive(defaults.positive_class, column, task)
-        if within is None and defaults.conditioning_column:
-            with suppress(UserError):
-                within = _check_within(defaults.conditioning_column, profile, column, sensitive)
-        if shares is None and defaults.reference_shares:
-            with suppress(UserError):
-                shares = _check_shares(defaults.reference_shares, profile, sensitive)
+        positive = _wished(
+            wishes.positive_class, defaults.positive_class, lambda said: _check_positive(said, column, task)
+        )
+        within = _wished(
+            wishes.conditioning_column,
+            defaults.conditioning_column,
+            lambda said: _check_within(said, profile, column, sensitive),
+        )
+        shares = _wished(
+            wishes.reference_shares, defaults.reference_shares, lambda said: _check_shares(said, profile, sensitive)
+        )
         why = ("your default", "as you asked")
         named = (
             ("Positive outcome", positive, why[wishes.positive_class is not None]),
@@ -388,6 +384,16 @@ class Comparison:
         )
         reasons = tuple(f"{what}: {said} ({w})." for what, said, w in named if said)
         return cls(positive or None, within or None, shares or None, reasons)
+
+
+def _wished(wish: str | None, default: str | None, check: Callable[[str], str]) -> str | None:
+    """The wish, which has to fit; without one the default, where that fits. An empty wish takes back both."""
+    if wish:
+        return check(wish)
+    if wish is None and default:
+        with suppress(UserError):
+            return check(default)
+    return wish
 
 
 def _check_positive(positive: str, column: ColumnProfile, task: TaskKind) -> str:
