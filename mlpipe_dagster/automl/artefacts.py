@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -79,21 +80,20 @@ def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
     Each file is replaced as a whole: whoever is killed here leaves a model that loads.
     """
     described = _MODELS.dump_python(model, mode="json", exclude={"estimator"})
-    has_own_interpreter = (folder / ENGINE_FILE).exists()
-    alone = not has_own_interpreter
+    alone, versions = not (folder / ENGINE_FILE).exists(), libraries()
     manifest = {
         "format": 1,
         "sha256": _sha256(folder / MODEL_FILE),
         **({"code_sha256": hashlib.sha256(code_zip()).hexdigest()} if alone else {}),
-        **({"engine_sha256": _sha256(folder / ENGINE_FILE)} if has_own_interpreter else {}),
-        "libraries": libraries(),
+        **({} if alone else {"engine_sha256": _sha256(folder / ENGINE_FILE)}),
+        "libraries": versions,
         "model": described,
     }
     texts = {
         MANIFEST_FILE: json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False),
-        CARD_FILE: model_card(model, libraries()),
+        CARD_FILE: model_card(model, versions),
         LEADERBOARD_FILE: json.dumps(described["leaderboard"], indent=1, ensure_ascii=False, allow_nan=False),
-        REQUIREMENTS_FILE: _requirements(),
+        REQUIREMENTS_FILE: _requirements(versions),
     }
     contents = {name: text.encode() for name, text in texts.items()}
     if alone:
@@ -190,7 +190,7 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
-def _requirements() -> str:
+def _requirements(versions: Mapping[str, str]) -> str:
     """For pip: the exact versions, for the Python that the model was made with."""
-    lines = [f"{name}=={number}" for name, number in libraries().items() if name in REQUIRED]
-    return "\n".join([f"# Python {platform.python_version()}", *lines]) + "\n"
+    lines = [f"{name}=={number}" for name, number in versions.items() if name in REQUIRED]
+    return "\n".join([f"# Python {versions['python']}", *lines]) + "\n"

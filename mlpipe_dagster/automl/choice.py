@@ -45,10 +45,9 @@ def choose(search: Search) -> Choice:
     taken, linear = min(useful, key=lambda c: c.loss), _best_linear(search)
     notes: tuple[str, ...] = ()
     if linear in useful and linear is not taken and not clearly_better(taken, linear):
-        name = taken.algorithm.name
-        notes = (f"{name} was not clearly better than a linear model on validation rows: linear is taken.",) * (
-            taken.algorithm is not LINEAR
-        )
+        if taken.algorithm is not LINEAR:
+            name = taken.algorithm.name
+            notes = (f"{name} was not clearly better than a linear model on validation rows: linear is taken.",)
         taken = linear
     if taken.trial.baseline:
         notes = (*notes, f"The best baseline itself is taken ({taken.algorithm.name}): nothing beat it in validation.")

@@ -260,8 +260,7 @@ def _assemble(
 
 def _thresholds(choice: Choice, pipeline: Pipeline, test: Outcome, job: Job) -> tuple[Threshold, ...]:
     """None for a constant guess, which no threshold parts."""
-    constant = choice.taken.algorithm is CONSTANT
-    if constant:
+    if choice.taken.algorithm is CONSTANT:
         return ()
     validated = _scaled(_validated(choice), pipeline)
     return thresholds(_about_positive(validated, job), _about_positive(test, job))

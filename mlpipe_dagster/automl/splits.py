@@ -137,7 +137,7 @@ def folds_of(
     if kind == "time":
         checked = [_latest(codes, TEST_SHARE)]
     else:
-        parts = np.floor(_parts(codes, sample, seed + 1) * max(count, 5 if count == 1 else count))
+        parts = np.floor(_parts(codes, sample, seed + 1) * (5 if count == 1 else count))
         checked = [parts == fold for fold in range(count)]
     return [_with_every_class(sample, check) for check in checked]
 

@@ -14,6 +14,7 @@ from mlpipe_dagster.automl.onnx_model import run
 from mlpipe_dagster.automl.onnx_model.columns import encode, read_columns
 from mlpipe_dagster.automl.onnx_model.estimators import answer
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, TEXT, WHOLE, Graph, Value
+from mlpipe_dagster.automl.predicting import ask
 from mlpipe_dagster.automl.preparation import Floats
 from mlpipe_dagster.errors import ModelError
 
@@ -35,7 +36,7 @@ def export(model: TrainedModel, table: pd.DataFrame, file: Path) -> OnnxExport:
         return OnnxExport(note=f"No ONNX file is kept: it would take {len(content) / 1e6:.0f} MB.")
     file.write_bytes(content)
     rows = table.iloc[list(model.test_rows[:MOST_COMPARED])]
-    difference = largest_difference(_pipeline_answers(model, rows), run.predict(file, model.schema, rows))
+    difference = largest_difference(ask(model, rows), run.predict(file, model.schema, rows))
     if not difference <= TOLERANCE:
         file.unlink()
         return OnnxExport(
@@ -53,11 +54,6 @@ def largest_difference(ours: Floats, theirs: Floats) -> float:
     if ours.ndim == 2:
         return gap
     return gap / (float(ours.std()) or max(1.0, float(np.abs(ours).max())))
-
-
-def _pipeline_answers(model: TrainedModel, rows: pd.DataFrame) -> Floats:
-    ask = model.estimator.predict_proba if model.classes else model.estimator.predict
-    return np.asarray(ask(rows), dtype=np.float64)
 
 
 def to_onnx(model: TrainedModel) -> bytes:
