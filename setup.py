@@ -15,6 +15,7 @@ RUNTIME = [
     "openpyxl>=3.1",  # XLSX
     "scikit-learn>=1.9,<1.10",
     "lightgbm>=4.7,<4.8",
+    "optuna>=5.0,<5.1",  # proposes the settings that a search tries, and keeps its trials
     "skops>=0.16,<0.17",  # models saved without pickle
     "shap>=0.51,<0.52",  # 0.52 needs Python 3.12
     "fairlearn>=0.15,<0.16",  # group metrics of models

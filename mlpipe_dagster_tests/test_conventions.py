@@ -99,7 +99,7 @@ def test_only_settings_reads_the_environment() -> None:
 
 @pytest.mark.parametrize("module", ["mlpipe_dagster.definitions", "mlpipe_dagster.api.app"])
 def test_what_stays_up_imports_nothing_heavy(module: str) -> None:
-    heavy = ("pandas", "sklearn", "shap", "lightgbm", "matplotlib", "scipy")
+    heavy = ("pandas", "sklearn", "shap", "lightgbm", "matplotlib", "scipy", "optuna")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"

@@ -252,31 +252,12 @@ def _grow(estimator: Estimator, size: str, step: int, most: int, data: FitData, 
 
 @dataclass(frozen=True)
 class Setting:
-    """One parameter of a search: drawn between two ends, evenly on a logarithmic scale where `log`."""
+    """One parameter of a search: between two ends, on a logarithmic scale where `log`."""
 
     low: float
     high: float
     log: bool = False
     whole: bool = False
-
-    def draw(self, generator: np.random.Generator) -> float | int:
-        """A value anywhere in the range."""
-        return self._value(generator.random())
-
-    def near(self, value: float, generator: np.random.Generator) -> float | int:
-        """A value near `value`: a normal step of 15 % of the range."""
-        low, high = self._scale(self.low), self._scale(self.high)
-        place = (self._scale(value) - low) / (high - low) + generator.normal(0, 0.15)
-        return self._value(float(np.clip(place, 0, 1)))
-
-    def _scale(self, value: float) -> float:
-        return float(np.log(value)) if self.log else value
-
-    def _value(self, place: float) -> float | int:
-        low, high = self._scale(self.low), self._scale(self.high)
-        scaled = low + place * (high - low)
-        value = float(np.exp(scaled)) if self.log else scaled
-        return round(value) if self.whole else float(f"{value:.4g}")
 
 
 @dataclass(frozen=True)
@@ -287,7 +268,7 @@ class Algorithm:
     family: Family
     fit: Callable[[Parameters, FitData, Limits], Fitted]
     start: Parameters
-    """The settings tried first."""
+    """The settings tried first; one for each of `space`."""
     space: Mapping[str, Setting]
     staged: bool = False
     """Can predict with fewer rounds than it was fitted with."""
@@ -308,7 +289,15 @@ LIGHTGBM = Algorithm(
     "LightGBM",
     "trees",
     _lightgbm,
-    {"learning_rate": 0.08, "num_leaves": 15, "min_child_samples": 15, "colsample_bytree": 0.7, "subsample": 0.85},
+    {
+        "learning_rate": 0.08,
+        "num_leaves": 15,
+        "min_child_samples": 15,
+        "colsample_bytree": 0.7,
+        "subsample": 0.85,
+        "reg_lambda": 1e-3,
+        "min_split_gain": 1e-4,
+    },
     {
         "learning_rate": Setting(0.02, 0.2, log=True),
         "num_leaves": Setting(3, 128, log=True, whole=True),
@@ -324,7 +313,7 @@ HISTOGRAM = Algorithm(
     "histogram gradient boosting",
     "trees",
     _histogram,
-    {"learning_rate": 0.08, "max_leaf_nodes": 15, "min_samples_leaf": 15},
+    {"learning_rate": 0.08, "max_leaf_nodes": 15, "min_samples_leaf": 15, "l2_regularization": 1e-3},
     {
         "learning_rate": Setting(0.02, 0.2, log=True),
         "max_leaf_nodes": Setting(3, 64, log=True, whole=True),
@@ -342,20 +331,6 @@ def boosting() -> tuple[Algorithm, tuple[str, ...]]:
         return LIGHTGBM, ()
     note = f"LightGBM cannot be loaded here ({LIGHTGBM_MISSING}); scikit-learn's gradient boosting is used instead."
     return HISTOGRAM, (note,)
-
-
-def vary(algorithm: Algorithm, best: Parameters | None, generator: np.random.Generator) -> Parameters:
-    """Settings to try next: anywhere in the space, or near the `best` so far, of which about half change."""
-    if best is None:
-        return {name: setting.draw(generator) for name, setting in algorithm.space.items()}
-    tried: dict[str, ParameterValue] = {}
-    for name, setting in algorithm.space.items():
-        known = best.get(name)
-        moves = known is None or generator.random() < 0.5
-        tried[name] = setting.near(float(known), generator) if known is not None and moves else known
-        if known is None:
-            tried[name] = setting.draw(generator)
-    return tried
 
 
 def with_rounds(limits: Limits, rounds: int | None) -> Limits:

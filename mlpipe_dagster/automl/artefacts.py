@@ -32,7 +32,7 @@ LEADERBOARD_FILE = "leaderboard.json"
 REQUIREMENTS_FILE = "requirements.txt"
 REQUIRED = ("lightgbm", "numpy", "onnxruntime", "pandas", "pydantic", "scikit-learn", "scipy", "skops")
 """What `predict.py` needs."""
-LIBRARIES = (*REQUIRED, "mlpipe-dagster")
+LIBRARIES = (*REQUIRED, "optuna", "mlpipe-dagster")
 TRUSTED_TYPES = frozenset(
     {
         "collections.OrderedDict",

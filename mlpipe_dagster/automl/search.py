@@ -1,10 +1,10 @@
-"""The search: baselines first, then candidates drawn at random and near the best, until the clock or nothing improves.
+"""The search: baselines first, then candidates as the study proposes them, until the clock or nothing improves.
 
 Losses are compared on validation rows only. Which candidate is taken, and its last fit, is in `choice.py`.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,12 +21,12 @@ from mlpipe_dagster.automl.algorithms import (
     Limits,
     Parameters,
     predict,
-    vary,
 )
 from mlpipe_dagster.automl.bench import Bench
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
 from mlpipe_dagster.automl.model import Trial
+from mlpipe_dagster.automl.study import Proposal, Study
 
 LINEAR_SHARE = 0.15
 """Of the budget, at most this for the linear baseline."""
@@ -39,7 +39,6 @@ RACE_MARGIN = 1.08
 CONVERGED_AFTER = 40
 MOST_LINEAR = 8
 FOLLOW_BEST = 0.7
-SURVEY = 5
 OPENING_SHARE = 0.5
 """Of the search time that is left, at most this for each of the first candidates, so that others get a try."""
 
@@ -91,6 +90,8 @@ class Search:
     """How many candidates to try, where these are counted in place of seconds."""
     kept: Sequence[Trial] = ()
     """The best trials of an earlier search, which are tried first."""
+    study: Study = field(default_factory=Study)
+    """Proposes what to try, and keeps the trials."""
     scratch: Path | None = None
     """A folder for what an engine leaves on disk; it has to stay until the model is saved."""
 
@@ -107,6 +108,12 @@ class Search:
         candidate = self._validate(algorithm, parameters, seconds, leader)
         candidate = replace(candidate, trial=candidate.trial.model_copy(update={"baseline": baseline}))
         self.add(candidate)
+        return candidate
+
+    def try_proposal(self, proposal: Proposal, seconds: float) -> Candidate:
+        """As `try_out`, of what the study proposed, which is told what came of it."""
+        candidate = self.try_out(proposal.algorithm, proposal.parameters, seconds)
+        self.study.tell(proposal, candidate.trial.loss, candidate.outcome is None)
         return candidate
 
     def add(self, candidate: Candidate) -> None:
@@ -208,35 +215,30 @@ def run_boosting_baseline(search: Search, reserve: Reserve) -> None:
 def run_search(search: Search, reserve: Reserve, trials: int | None = None) -> str:
     """Try candidates while time is left beyond `reserve(best)` seconds, and at most so many; returns why it ended.
 
-    The first ones are fixed; later ones follow the algorithm that leads, near its best settings.
+    The first ones are fixed; later ones are the study's proposals, mostly for the algorithm that leads.
     """
     generator = np.random.default_rng([search.seed, len(search.kept)] if search.kept else search.seed)
+    known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES)}
+    for algorithm, parameters in _kept_settings(search, known) or _openings(search.boosting):
+        search.study.enqueue(algorithm, parameters)
     since_better, most = 0, np.inf if trials is None else len(search.candidates) + trials
-    for algorithm, parameters in _kept_settings(search) or _openings(search.boosting):
-        if len(search.candidates) >= most:
-            return f"{trials} trials"
-        if not _has_time(search, algorithm, reserve):
-            return "stopped by the clock"
-        search.try_out(algorithm, parameters, OPENING_SHARE * (search.clock.left() - reserve(search.best())))
     while since_better < CONVERGED_AFTER:
+        queued = search.study.queued()
         if len(search.candidates) >= most:
             return f"{trials} trials"
-        algorithm = _next_algorithm(search, generator)
+        algorithm = known[queued] if queued else _next_algorithm(search, generator)
         if not _has_time(search, algorithm, reserve):
             return "stopped by the clock"
-        tried = [c for c in search.candidates if c.algorithm is algorithm]
-        own = search.best(algorithm.name) if len(tried) >= SURVEY and generator.random() < FOLLOW_BEST else None
-        settings = vary(algorithm, own.trial.parameters if own else None, generator)
         before = search.best()
-        now = search.try_out(algorithm, settings, search.clock.left() - reserve(before))
-        better = before is None or now.loss < 0.999 * before.loss
+        seconds = (OPENING_SHARE if queued else 1.0) * (search.clock.left() - reserve(before))
+        now = search.try_proposal(search.study.ask(known, algorithm), seconds)
+        better = queued or before is None or now.loss < 0.999 * before.loss
         since_better = 0 if better else since_better + 1
     return f"stopped early: {CONVERGED_AFTER} trials in a row brought nothing better"
 
 
-def _kept_settings(search: Search) -> list[tuple[Algorithm, Parameters]]:
+def _kept_settings(search: Search, known: Mapping[str, Algorithm]) -> list[tuple[Algorithm, Parameters]]:
     """What an earlier search found best, of algorithms that are there now."""
-    known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES)}
     return [(known[trial.algorithm], trial.parameters) for trial in search.kept if trial.algorithm in known]
 
 

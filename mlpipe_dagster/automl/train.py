@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlpipe_dagster.automl import engines
+from mlpipe_dagster.automl import engines, study
 from mlpipe_dagster.automl.algorithms import LINEAR, boosting, limit_library_threads, threads_for
 from mlpipe_dagster.automl.bench import open_bench
 from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
@@ -22,6 +22,7 @@ from mlpipe_dagster.automl.job import Job, prepare
 from mlpipe_dagster.automl.keeper import Keeper
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline
+from mlpipe_dagster.automl.study import Study
 
 SIZES_OF_SECONDS = 60.0
 """Where trials are counted in place of seconds: sample, folds and columns are those of this budget."""
@@ -87,7 +88,16 @@ def _train(
         notes += (f"The search went on from the {len(spec.kept)} best trials of version {spec.continues}.",)
     job = replace(job, notes=(*job.notes, *notes))
     search = Search(
-        bench, clock, algorithm, spec.seed, spec.threads, progress, trials=known.trials, kept=spec.kept, scratch=scratch
+        bench,
+        clock,
+        algorithm,
+        spec.seed,
+        spec.threads,
+        progress,
+        trials=known.trials,
+        kept=spec.kept,
+        study=_study(spec, scratch),
+        scratch=scratch,
     )
     keeper = Keeper(search, job, keep)
     with clock.entry("baselines"):
@@ -104,6 +114,12 @@ def _train(
         choice = choose(search)
         fits = _last_fits(search, choice, job)
     return finish(search, choice, fits, job)
+
+
+def _study(spec: TrainingSpec, scratch: Path | None) -> Study:
+    """Named after what is trained from; a file of the training's folder, which other processes may join."""
+    name = f"{spec.data.dataset_id} {spec.data.version}" if spec.data else "training"
+    return Study(name, (spec.seed, len(spec.kept)), scratch / study.FILE if scratch else None)
 
 
 def _evaluation_seconds(search: Search, best: Candidate | None, job: Job) -> float:

@@ -31,7 +31,7 @@ TABLES = {
         BenchTable("breast_cancer", "breast_cancer.csv", "target", TaskKind.BINARY),
         BenchTable("titanic", "titanic.csv", "Survived", TaskKind.BINARY),
         BenchTable("german_credit", "german_credit.csv", "credit", TaskKind.BINARY),
-        BenchTable("student_por", "student_por.csv", "class", TaskKind.BINARY, ("G1", "G2", "G3")),
+        BenchTable("student_por", "student_por.csv", "class", TaskKind.BINARY, ("G1", "G2")),
         BenchTable("telco_churn", "telco_churn.csv", "Churn", TaskKind.BINARY),
         BenchTable("adult", "adult.csv", "income", TaskKind.BINARY, ("split",)),
         BenchTable("bank_marketing", "bank_marketing.csv", "y", TaskKind.BINARY, ("duration",)),
