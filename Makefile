@@ -6,6 +6,7 @@
 #   make check          format, lint, types, and what Dagster loads
 #   make test-kafka     the messaging, flow and end-to-end tests on a real Apache Kafka (needs Java and Maven)
 #   make test-mixtures  every mixture of our roles and foreign ones, on Apache Kafka
+#   make test-engines   every engine that is installed, in an interpreter of its own or not (make autosklearn installs one)
 #   make test-faults    datasets flow while processes are killed and frozen (ARGS=--short for a few minutes; Linux)
 #   make bench-latency  from event to running step, beside Dagster's defaults and plain consumers (a quarter of an hour)
 #   make bench-growth   the same with 1,000 and 10,000 datasets in the catalogue
@@ -109,6 +110,11 @@ bench-growth: .venv/.development
 .PHONY: autosklearn
 autosklearn: .venv/.runtime
 	$(BIN)/mlpipe engines install autosklearn
+
+# One after another: an engine that goes by the clock needs the machine for itself.
+.PHONY: test-engines
+test-engines: .venv/.development
+	$(BIN)/python -m pytest -n 0 mlpipe_dagster_tests/automl/test_engines.py mlpipe_dagster_tests/defs/test_flow_engines.py $(ARGS)
 
 docs: .venv/.runtime
 	$(BIN)/python -m mlpipe_dagster.settings_table > docs/configuration.md

@@ -34,7 +34,7 @@ def test_auto_sklearn_from_the_upload_to_the_explanations(
 ) -> None:
     monkeypatch.setenv("MLPIPE_AUTOSKLEARN_PYTHON", REAL or str(stand_in(tmp_path)))
     settings.cache_clear()
-    upload(flow, tmp_path, engine="autosklearn", time_budget="180" if REAL else "60")
+    upload(flow, tmp_path, engine="autosklearn", time_budget="60")
     flow.turn(2)
     found = state(flow, "planted")
     assert found["status"] == "done", found
