@@ -237,7 +237,8 @@ def _grow(estimator: Estimator, size: str, step: int, most: int, data: FitData, 
     best_loss, best_rounds, worse, rounds = np.inf, 0, 0, 0
     most = limits.rounds or most
     while rounds < most and worse < 2:
-        rounds = min(most, rounds + (min(step, 2 * rounds) if rounds else 1))
+        added = min(step, 2 * rounds, most - rounds) if rounds else 1
+        rounds += added
         begun = time.monotonic()
         estimator.set_params(**{size: rounds}).fit(data.features, data.labels, sample_weight=data.weights)
         if data.check_features is not None and data.check_truth is not None and limits.rounds is None:
@@ -245,7 +246,8 @@ def _grow(estimator: Estimator, size: str, step: int, most: int, data: FitData, 
             worse = worse + 1 if now >= best_loss else 0
             best_loss, best_rounds = min(now, best_loss), rounds if now < best_loss else best_rounds
         ended = time.monotonic()
-        if rounds < most and ended + (ended - begun) > limits.ends_at:
+        next_takes = (ended - begun) * min(step, 2 * rounds) / added
+        if rounds < most and ended + next_takes > limits.ends_at:
             return Fitted(estimator, best_rounds or rounds, cut=True)
     return Fitted(estimator, best_rounds or rounds)
 

@@ -58,6 +58,8 @@ class Rowset:
     """(rows, columns) group of each row in each sensitive column, where something is to be done about their bias."""
     bonds: NDArray[np.int64] | None = None
     """Which rows belong together, as `splits.Bond` says."""
+    places: Rows | None = None
+    """Where the rows are among the training rows; None once rows were taken."""
 
     def take(self, rows: Rows) -> "Rowset":
         """The rows at these positions."""
@@ -79,16 +81,18 @@ class Source:
     bond: Bond | None = None
     """What holds rows together in validation as in the test."""
 
-    def draw(self, most: int, seed: int) -> Rowset:
-        """At most `most` random training rows, of every class at least one."""
-        rows = self.rows
-        if most < len(rows):
-            rows = rows[random_rows(self.target.values[rows], most, seed)]
+    def draw(self, most: int, seed: int, without: Rows | None = None) -> Rowset:
+        """At most `most` random training rows, of every class at least one, those at places `without` left out."""
+        places = np.arange(len(self.rows)) if without is None else np.delete(np.arange(len(self.rows)), without)
+        if most < len(places):
+            places = places[random_rows(self.target.values[self.rows[places]], most, seed)]
+        rows = self.rows[places]
         in_table = self.target.rows[rows]
         typed = typed_columns(self.schema).transform(self.table.iloc[in_table])
         groups = None if self.groups is None else self.groups[in_table]
         bonds = None if self.bond is None else self.bond.codes[in_table]
-        return Rowset(typed.reset_index(drop=True), self.target.values[rows], self.target.truth()[rows], groups, bonds)
+        labels, truth = self.target.values[rows], self.target.truth()[rows]
+        return Rowset(typed.reset_index(drop=True), labels, truth, groups, bonds, places)
 
 
 def cells(rows: int, columns: int, classes: int) -> int:

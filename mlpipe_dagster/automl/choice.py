@@ -1,24 +1,16 @@
-"""After the search: which candidate is taken, and its last fit on all training rows.
+"""After the search: which candidate is taken. How it is fitted for the last time is in `last_fit.py`.
 
 The choice is made on validation rows; the test split is not known here.
 """
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR, FitData, Limits
-from mlpipe_dagster.automl.bench import Bench, Source, assemble, mitigated, quiet_rare_classes
+from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR
 from mlpipe_dagster.automl.metrics import improvement
-from mlpipe_dagster.automl.model import TrainingSpec
-from mlpipe_dagster.automl.preparation import encoder
 from mlpipe_dagster.automl.search import Candidate, Search
 from mlpipe_dagster.bias.intervals import Z95
-
-SAFETY = 1.3
-"""Estimates of fitting time are stretched by this much."""
 
 
 @dataclass(frozen=True)
@@ -78,59 +70,3 @@ def clearly_better(candidate: Candidate, other: Candidate, errors: float = 1.0) 
         return False
     saved, error = improvement(candidate.outcome, other.outcome)
     return saved > errors * error
-
-
-@dataclass(frozen=True)
-class LastFit:
-    """The pipeline that is kept, the training rows it saw and what is to be said about it."""
-
-    pipeline: Pipeline
-    rows: int
-    notes: tuple[str, ...]
-
-
-def expected_refit_seconds(candidate: Candidate, bench: Bench, rows: int) -> float:
-    """Likely seconds to encode and fit `rows` rows, from what a fold took; none where it is not fitted again."""
-    if not candidate.algorithm.fitted_again:
-        return 0.0
-    a_row = (candidate.fit_seconds + bench.encode_seconds) / max(len(bench.folds[0][0]), 1)
-    return SAFETY * a_row * rows
-
-
-def validated_fit(candidate: Candidate, bench: Bench, *notes: str) -> LastFit:
-    """The fit of the first fold as it was validated."""
-    pipeline = bench.pipeline(candidate.algorithm.family, 0, candidate.first.estimator)
-    return LastFit(pipeline, len(bench.folds[0][0]), notes)
-
-
-def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSpec, seconds: float) -> LastFit:
-    """Fit `candidate` once more on all training rows, with the rounds found, within about `seconds`.
-
-    On fewer rows where the time does not suffice for all; the fit of the first fold is kept where it would see no
-    more rows than that did.
-    """
-    bench, algorithm = search.bench, candidate.algorithm
-    every, fold_rows = len(source.rows), len(bench.folds[0][0])
-    if not algorithm.fitted_again:
-        note = f"The model is kept as {algorithm.name} made it, fitted on {fold_rows} of {every} training rows."
-        return validated_fit(candidate, bench, note)
-    likely = expected_refit_seconds(candidate, bench, every)
-    most = every if likely <= seconds else int(every * max(seconds, 0.0) / likely)
-    if most < every and most <= fold_rows:
-        note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
-        return validated_fit(candidate, bench, note)
-    ends_at = time.monotonic() + seconds
-    rows = source.draw(most, spec.seed)
-    seen = len(rows.labels)
-    rows, weights = mitigated(rows, spec.mitigation, spec.seed)
-    encoders = encoder(algorithm.family, rows.typed, bench.classes, spec.seed)
-    with quiet_rare_classes():
-        features = np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64)
-    data = FitData(features, rows.labels, weights=weights, blocks=encoders.output_indices_)
-    limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
-    fitted = algorithm.fit(candidate.trial.parameters, data, limits)
-    if fitted.cut:
-        note = f"The last fit did not end in time: the fit on {fold_rows} of {every} training rows is kept."
-        return validated_fit(candidate, bench, note)
-    notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (most < every)
-    return LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)

@@ -13,12 +13,13 @@ from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, predict
 from mlpipe_dagster.automl.calibration import Calibrated, Scaling, helpful_scaling
-from mlpipe_dagster.automl.choice import Choice, LastFit
+from mlpipe_dagster.automl.choice import Choice
 from mlpipe_dagster.automl.fairness.measure import measure_fairness
 from mlpipe_dagster.automl.fairness.overall import consistency
 from mlpipe_dagster.automl.fairness.report import Fairness
 from mlpipe_dagster.automl.groups import groupings
 from mlpipe_dagster.automl.job import Job
+from mlpipe_dagster.automl.last_fit import LastFit
 from mlpipe_dagster.automl.metrics import (
     CLASSIFICATION,
     REGRESSION,

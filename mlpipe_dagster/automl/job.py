@@ -27,7 +27,7 @@ from mlpipe_dagster.bias.mitigation.signs import without_sensitive_trace
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
-TEST_ROWS_A_SECOND = 2_000
+TEST_ROWS_A_SECOND = 1_000
 """The test split has at most this many rows for each second of budget."""
 COLUMNS_A_SECOND = 200
 """At most this many columns are used for each second of budget."""

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from mlpipe_dagster.automl.choice import Choice, choose, validated_fit
+from mlpipe_dagster.automl.choice import Choice, choose
 from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
 from mlpipe_dagster.automl.job import Job
+from mlpipe_dagster.automl.last_fit import validated_fit
 from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.automl.search import Candidate, Search
 

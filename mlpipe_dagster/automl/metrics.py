@@ -4,14 +4,17 @@ Every metric is a function of row weights (draws x rows), so that one draw of we
 Group metrics are in `groups.py`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from mlpipe_dagster.automl.model import Estimate
 from mlpipe_dagster.bias import intervals
+from mlpipe_dagster.bias.intervals import Z95
 from mlpipe_dagster.errors import ModelError
 
 Floats = NDArray[np.float64]
@@ -109,6 +112,36 @@ def _roc_auc(outcome: Outcome, weights: Floats) -> Floats:
     return np.asarray(np.nanmean(areas, axis=0))
 
 
+def _placements(positive: NDArray[np.bool_], score: Floats) -> Floats:
+    """How far each row moves the area from its value, as a part of it: a positive by the share of the negatives below
+    it, a negative by the share of the positives above it (DeLong, DeLong and Clarke-Pearson 1988)."""
+    moves = np.empty(len(score))
+    ranks = rankdata(score)
+    for rows, sign in ((positive, 1.0), (~positive, -1.0)):
+        own, others = int(rows.sum()), int((~rows).sum())
+        placed = sign * (ranks[rows] - rankdata(score[rows])) / others
+        moves[rows] = (placed - placed.mean()) / (own * max(own - 1, 1)) ** 0.5
+    return moves
+
+
+def delong(outcome: Outcome, area: float) -> Estimate:
+    """The area with DeLong's 95 % interval, on the scale of its logit, which keeps it between 0 and 1.
+
+    Of more classes: of the mean of one against the rest, whose rows are the same. Where all pairs are in order (or
+    none) no row moves the area: Wilson's interval, of as many rows as the rarest class has.
+    """
+    codes = range(1, 2) if outcome.predicted.shape[1] == 2 else range(outcome.predicted.shape[1])
+    truths = [(outcome.truth == code, code) for code in codes]
+    both = [(truth, code) for truth, code in truths if truth.any() and not truth.all()]
+    moves = np.mean([_placements(truth, outcome.predicted[:, code]) for truth, code in both], axis=0)
+    error = float((moves**2).sum() ** 0.5)
+    if error == 0 or not 0 < area < 1:
+        return wilson(area, min(min(truth.sum(), (~truth).sum()) for truth, _ in both))
+    middle, half = math.log(area / (1 - area)), Z95 * error / (area * (1 - area))
+    low, high = (1 / (1 + math.exp(-end)) for end in (middle - half, middle + half))
+    return Estimate(value=area, low=low, high=high)
+
+
 def _rmse(outcome: Outcome, weights: Floats) -> Floats:
     return np.sqrt(_mean(row_losses(outcome), weights))
 
@@ -192,9 +225,16 @@ def wilson(share: float, rows: int) -> Estimate:
     return Estimate(value=share, low=low, high=high)
 
 
+CLOSED: dict[str, Callable[[Outcome, float], Estimate]] = {
+    "accuracy": lambda outcome, share: wilson(share, len(outcome.truth)),
+    "ROC AUC": delong,
+}
+"""Metrics whose interval needs no bootstrap."""
+
+
 def measure(outcome: Outcome, seed: int = 0, only: str | None = None) -> dict[str, Estimate]:
-    """Every metric of `outcome` (or `only` one) with its 95 % interval: Wilson for accuracy, percentile bootstrap else
-    (basic bootstrap for the calibration error).
+    """Every metric of `outcome` (or `only` one) with its 95 % interval: Wilson for accuracy, DeLong for ROC AUC,
+    percentile bootstrap else (basic bootstrap for the calibration error).
 
     A metric that these rows do not define (ROC AUC where one class is absent) is left out.
     """
@@ -207,8 +247,8 @@ def measure(outcome: Outcome, seed: int = 0, only: str | None = None) -> dict[st
         value = float(metric(outcome, np.ones((1, rows)))[0])
         if not np.isfinite(value):
             continue
-        if name == "accuracy":
-            found[name] = wilson(value, rows)
+        if name in CLOSED:
+            found[name] = CLOSED[name](outcome, value)
             continue
         weights = draws(rows, seed) if weights is None else weights
         low, high = np.nanpercentile(metric(outcome, weights), [2.5, 97.5])

@@ -32,6 +32,9 @@ LINEAR_SHARE = 0.15
 """Of the budget, at most this for the linear baseline."""
 BOOSTING_SHARE = 0.1
 """Of the budget, at most this for the gradient boosting among the baselines."""
+LEAST_START_SHARE = 0.15
+SAFELY_LEFT_SHARE = 0.3
+"""Of the budget: where more is left, the first gradient boosting gets its least share, whatever is kept for later."""
 EARLY_SHARE = 0.25
 """Of the budget: where the start took more, the constant guess is kept before anything else is tried."""
 RACE_MARGIN = 1.08
@@ -205,10 +208,23 @@ def run_baselines(search: Search, early: Callable[[], None] | None = None) -> No
     search.try_out(LINEAR, LINEAR.start, search.clock.share(LINEAR_SHARE), baseline=True)
 
 
-def run_boosting_baseline(search: Search, reserve: Reserve) -> None:
-    """scikit-learn's gradient boosting with its own settings: after the first two, since it may take longer."""
-    seconds = min(search.clock.share(BOOSTING_SHARE), search.clock.left() - reserve(search.best()))
+def run_boosting_start(search: Search, reserve: Reserve) -> None:
+    """The gradient boosting of the search with its first settings, before all else that takes long: on a large table
+    and in a short time it may be all there is time for. It gets its least share while so much is left that what
+    follows it is not put at risk."""
+    left = search.clock.left()
+    least = search.clock.share(LEAST_START_SHARE) if left > search.clock.share(SAFELY_LEFT_SHARE) else 0.0
+    seconds = max(OPENING_SHARE * (left - reserve(search.best())), least)
     if seconds > 0:
+        search.study.enqueue(search.boosting, search.boosting.start)
+        search.try_proposal(search.study.ask({search.boosting.name: search.boosting}, search.boosting), seconds)
+
+
+def run_boosting_baseline(search: Search, reserve: Reserve) -> None:
+    """scikit-learn's gradient boosting with its own settings, unless that of the search took longer than its share."""
+    own = search.best(search.boosting.name)
+    seconds = min(search.clock.share(BOOSTING_SHARE), search.clock.left() - reserve(search.best()))
+    if seconds > (own.trial.seconds if own else 0.0):
         search.try_out(HISTOGRAM, DEFAULT_BOOSTING, seconds, baseline=True)
 
 
@@ -221,7 +237,8 @@ def run_search(search: Search, reserve: Reserve, trials: int | None = None) -> s
     known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES)}
     for algorithm, parameters in _kept_settings(search, known) or _openings(search.boosting):
         search.study.enqueue(algorithm, parameters)
-    since_better, most = 0, np.inf if trials is None else len(search.candidates) + trials
+    baselines = sum(candidate.trial.baseline for candidate in search.candidates)
+    since_better, most = 0, np.inf if trials is None else baselines + trials
     while since_better < CONVERGED_AFTER:
         queued = search.study.queued()
         if len(search.candidates) >= most:
@@ -245,7 +262,6 @@ def _kept_settings(search: Search, known: Mapping[str, Algorithm]) -> list[tuple
 def _openings(boosting: Algorithm) -> list[tuple[Algorithm, Parameters]]:
     leaves = "num_leaves" if "num_leaves" in boosting.start else "max_leaf_nodes"
     return [
-        (boosting, boosting.start),
         (LINEAR, {"C": 0.03}),
         (EXTRA_TREES, EXTRA_TREES.start),
         (boosting, {**boosting.start, leaves: 48}),

@@ -12,22 +12,28 @@ from pathlib import Path
 import pandas as pd
 
 from mlpipe_dagster.automl import engines, study
-from mlpipe_dagster.automl.algorithms import LINEAR, boosting, limit_library_threads, threads_for
+from mlpipe_dagster.automl.algorithms import boosting, limit_library_threads, threads_for
 from mlpipe_dagster.automl.bench import open_bench
-from mlpipe_dagster.automl.choice import Choice, LastFit, choose, expected_refit_seconds, refit
+from mlpipe_dagster.automl.choice import Choice, choose
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.engines.known import Searching, known_engine, require_installed
 from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
 from mlpipe_dagster.automl.job import Job, prepare
 from mlpipe_dagster.automl.keeper import Keeper
+from mlpipe_dagster.automl.last_fit import LastFit, expected_refit_seconds, refit
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
-from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline
+from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline, run_boosting_start
 from mlpipe_dagster.automl.study import Study
 
 SIZES_OF_SECONDS = 60.0
 """Where trials are counted in place of seconds: sample, folds and columns are those of this budget."""
 MOST_RESERVED = 0.4
 """Of the budget, at most this is kept back from the search for the last fits and the evaluation."""
+
+MORE_ROUNDS = 1.5
+"""A last fit on more rows may have so many times the rounds to predict with."""
+BASELINE_SHARE = 0.2
+"""Of the time for the last fits, at most this is for the baseline's."""
 
 
 def train(
@@ -107,12 +113,16 @@ def _train(
     search.between = keeper.keep_better
     with clock.entry("search"):
         reserve = functools.partial(_reserve, search, job)
+        if known.folds is None:
+            run_boosting_start(search, reserve)
         run_boosting_baseline(search, reserve)
         ended = engine.search(search, reserve)
         clock.remark(f"{ended}{keeper.note()}")
     with clock.entry("last fit"):
         choice = choose(search)
         fits = _last_fits(search, choice, job)
+    if fits.model.outcome:
+        choice = replace(choice, taken=replace(choice.taken, outcome=fits.model.outcome))
     return finish(search, choice, fits, job)
 
 
@@ -125,17 +135,16 @@ def _study(spec: TrainingSpec, scratch: Path | None) -> Study:
 def _evaluation_seconds(search: Search, best: Candidate | None, job: Job) -> float:
     """Likely seconds of the evaluation: encoding and predicting, and the bootstrap of the metrics."""
     scored = 2 * len(job.test_rows) + min(len(job.training_rows), len(job.test_rows))
-    a_row = 0.5 * search.bench.encode_seconds + (0.15 * best.fit_seconds if best else 0.0)
-    bootstrap = 1.2 * min(1.0, len(job.test_rows) / 8000) * max(1, len(job.target.classes) / 2)
-    likely = 0.1 + scored * a_row / max(len(search.bench.folds[0][0]), 1) + bootstrap
+    a_row = 0.5 * search.bench.encode_seconds / max(len(search.bench.folds[0][0]), 1)
+    a_row += MORE_ROUNDS * 1e-6 * (best.trial.predict_ms or 0.0 if best else 0.0)
+    bootstrap = 0.4 * min(1.0, len(job.test_rows) / 8000) * (1 + len(job.target.classes) / 20)
+    likely = 0.1 + scored * a_row + bootstrap
     return max(likely, 1.2 * search.finishing_seconds)  # on this machine, as busy as it is
 
 
 def _reserve(search: Search, job: Job, best: Candidate | None) -> float:
     """Seconds to keep from the search for what follows it."""
-    rows = len(job.training_rows)
-    fitted_again = {candidate for candidate in (best, search.best(LINEAR.name)) if candidate}
-    refits = sum(expected_refit_seconds(candidate, search.bench, rows) for candidate in fitted_again)
+    refits = expected_refit_seconds(best, search, job.source) / (1 - BASELINE_SHARE) if best else 0.0
     wanted = refits + _evaluation_seconds(search, best, job)
     return min(MOST_RESERVED * search.clock.budget, wanted) + 0.03 * search.clock.budget
 
@@ -147,5 +156,5 @@ def _last_fits(search: Search, choice: Choice, job: Job) -> LastFits:
         left = search.clock.left() - _evaluation_seconds(search, choice.taken, job)
         return refit(candidate, search, job.source, job.spec, share * left)
 
-    baseline = None if choice.baseline is constant else fit(choice.baseline, 0.3)
+    baseline = None if choice.baseline is constant else fit(choice.baseline, BASELINE_SHARE)
     return LastFits(fit(choice.taken, 1.0), baseline, constant)

@@ -10,9 +10,9 @@ from sklearn.metrics import log_loss
 from mlpipe_dagster.automl import artefacts, ensemble
 from mlpipe_dagster.automl.algorithms import LIGHTGBM, LINEAR, predict
 from mlpipe_dagster.automl.bench import Source, open_bench
-from mlpipe_dagster.automl.choice import refit
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.last_fit import refit
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines

@@ -81,6 +81,26 @@ def test_wilson_interval_of_ten_out_of_ten() -> None:
     assert (estimate.low, estimate.high) == (pytest.approx(0.7225, abs=1e-4), pytest.approx(1.0))
 
 
+def test_the_interval_of_the_area_is_that_of_a_jackknife(binary: Outcome, multiclass: Outcome) -> None:
+    # 300 rows, each left out once with scikit-learn's area: another way to the same standard error
+    for outcome, score in ((binary, binary.predicted[:, 1]), (multiclass, multiclass.predicted)):
+        kept = [np.delete(np.arange(300), row) for row in range(300)]
+        areas = [oracle.roc_auc_score(outcome.truth[rows], score[rows], multi_class="ovr") for rows in kept]
+        error = (299 * np.var(areas)) ** 0.5
+        found = measure(outcome, only="ROC AUC")["ROC AUC"]
+        ends = [np.log(end / (1 - end)) for end in (found.low, found.high)]
+        width = (ends[1] - ends[0]) * found.value * (1 - found.value) / (2 * 1.959964)
+        assert width == pytest.approx(error, rel=0.02)
+
+
+def test_the_interval_of_a_perfect_area_is_that_of_its_rarest_class() -> None:
+    chance = np.linspace(0, 1, 30)
+    outcome = Outcome((chance > 0.66).astype(float), np.column_stack([1 - chance, chance]))
+    found = measure(outcome)["ROC AUC"]
+    assert (found.value, found.high) == (1.0, pytest.approx(1.0))
+    assert found.low == pytest.approx(0.7225, abs=1e-4)  # Wilson, 10 of 10
+
+
 def test_improvement_by_hand() -> None:
     truth = np.zeros(4)
     saved, error = improvement(Outcome(truth, np.zeros(4)), Outcome(truth, np.array([1.0, 1.0, 1.0, 3.0])))

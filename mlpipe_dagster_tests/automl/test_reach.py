@@ -29,7 +29,9 @@ def test_what_fits_is_read_whole(parquet: Path, planted_model: TrainedModel) -> 
     assert reading.described(planted_model) is planted_model
 
 
-@pytest.mark.parametrize(("seconds", "memory"), [(0.032, 1 << 30), (60.0, 200 * 2 * 4_000)], ids=["time", "memory"])
+@pytest.mark.parametrize(
+    ("seconds", "memory"), [(8_000 / reach.CELLS_A_SECOND, 1 << 30), (60.0, 200 * 2 * 4_000)], ids=["time", "memory"]
+)
 def test_rows_are_drawn_in_proportion_with_enough_of_each_class(parquet: Path, seconds: float, memory: int) -> None:
     reading = reach.read(parquet, SPEC, seconds, memory)  # 2 columns x 4,000 rows
     assert reading.rows is not None and reading.total == 20_000
@@ -43,7 +45,7 @@ def test_rows_are_drawn_in_proportion_with_enough_of_each_class(parquet: Path, s
 
 def test_a_number_to_predict_is_drawn_without_classes(parquet: Path) -> None:
     spec = TrainingSpec(target="number", task=TaskKind.REGRESSION)
-    reading = reach.read(parquet, spec, 0.032, 1 << 30)
+    reading = reach.read(parquet, spec, 8_000 / reach.CELLS_A_SECOND, 1 << 30)
     assert 3_700 < len(reading.table) < 4_300
 
 

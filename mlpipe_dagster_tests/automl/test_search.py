@@ -17,9 +17,10 @@ from mlpipe_dagster.automl.algorithms import (
     Limits,
 )
 from mlpipe_dagster.automl.bench import Bench, Source, open_bench, random_rows
-from mlpipe_dagster.automl.choice import choose, refit
+from mlpipe_dagster.automl.choice import choose
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
+from mlpipe_dagster.automl.last_fit import refit
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.automl.model import TrainingSpec, Trial
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_search

@@ -5,11 +5,16 @@ from mlpipe_dagster.automl.search import Reserve, Search, run_search
 
 FOR_ENSEMBLE = 0.12
 """Of the budget, so much is kept for fitting the ensemble's further members again."""
+FEWEST_FOR_ENSEMBLE = 6
+"""With fewer candidates nothing is kept for it: there is hardly time for one."""
 
 
 def search(search: Search, reserve: Reserve) -> str:
     """Try candidates while time is left beyond `reserve(best)` seconds; returns why it ended."""
-    further = FOR_ENSEMBLE * search.clock.budget
-    ended = run_search(search, lambda best: reserve(best) + further)
-    add_ensemble(search, further)
+
+    def further() -> float:
+        return FOR_ENSEMBLE * search.clock.budget if len(search.candidates) >= FEWEST_FOR_ENSEMBLE else 0.0
+
+    ended = run_search(search, lambda best: reserve(best) + further())
+    add_ensemble(search, further())
     return ended
