@@ -65,6 +65,8 @@ class FitData:
     """Of the rows to fit on; None: all alike. Rows to check on are never weighted."""
     blocks: Mapping[str, slice] = field(default_factory=dict)
     """Which features came from which encoder, as `preparation.encoder` calls them."""
+    groups: NDArray[np.int64] | None = None
+    """(rows, columns) group of each row to fit on in each sensitive column, where something is to be done about it."""
 
     def truth_to_check(self) -> Floats:
         """Truth of the check rows, for data that has them."""

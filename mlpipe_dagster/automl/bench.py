@@ -138,7 +138,16 @@ class Bench:
             checks = np.asarray(encoders.transform(check.typed), dtype=np.float64)
             self._encoded[family, fold] = (
                 encoders,
-                FitData(features, fit.labels, checks, check.labels, check.truth, weights, encoders.output_indices_),
+                FitData(
+                    features,
+                    fit.labels,
+                    checks,
+                    check.labels,
+                    check.truth,
+                    weights,
+                    encoders.output_indices_,
+                    fit.groups,
+                ),
             )
             self.encode_seconds = max(self.encode_seconds, time.monotonic() - begun)
         return self._encoded[family, fold]

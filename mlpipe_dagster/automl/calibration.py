@@ -32,11 +32,14 @@ class Scaling:
         return np.asarray(softmax(scores, axis=1))
 
 
-def fit_scaling(outcome: Outcome) -> Scaling:
-    """The scaling of least log loss on these rows. Two classes: slope and intercept (Platt); more: one temperature."""
+def fit_scaling(outcome: Outcome, answers_stay: bool = False) -> Scaling:
+    """The scaling of least log loss on these rows. Two classes: slope and intercept (Platt); more: one temperature.
+
+    `answers_stay`: one temperature for two classes as well, which leaves the most probable class of each row.
+    """
     logs = np.log(np.clip(outcome.predicted, TINY, 1))
     rows, truth = np.arange(len(logs)), outcome.truth.astype(np.int64)
-    free = 1 if logs.shape[1] == 2 else 0
+    free = 1 if logs.shape[1] == 2 and not answers_stay else 0
 
     def scaling(parameters: Floats) -> Scaling:
         intercept = float(parameters[1]) if free else 0.0
@@ -52,7 +55,7 @@ def fit_scaling(outcome: Outcome) -> Scaling:
     return scaling(best.x)
 
 
-def helpful_scaling(outcome: Outcome) -> tuple[Scaling, float] | None:
+def helpful_scaling(outcome: Outcome, answers_stay: bool = False) -> tuple[Scaling, float] | None:
     """A scaling and the log loss it saves on rows it was not fitted on; None where it does not clearly (95 %) help."""
     if outcome.predicted.ndim != 2 or len(outcome.truth) < LEAST_ROWS:
         return None
@@ -60,9 +63,9 @@ def helpful_scaling(outcome: Outcome) -> tuple[Scaling, float] | None:
     halves = [Outcome(outcome.truth[side], outcome.predicted[side]) for side in (half, ~half)]
     scaled = outcome.predicted.copy()
     for side, other in ((half, halves[1]), (~half, halves[0])):
-        scaled[side] = fit_scaling(other).apply(outcome.predicted[side])
+        scaled[side] = fit_scaling(other, answers_stay).apply(outcome.predicted[side])
     saved, error = improvement(Outcome(outcome.truth, scaled), outcome)
-    return (fit_scaling(outcome), saved) if saved > Z95 * error else None
+    return (fit_scaling(outcome, answers_stay), saved) if saved > Z95 * error else None
 
 
 class Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR
+from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.search import Candidate, Search
 from mlpipe_dagster.bias.intervals import Z95
@@ -20,6 +21,10 @@ class Choice:
     taken: Candidate
     baseline: Candidate
     notes: tuple[str, ...]
+    frontier: Frontier | None = None
+    """The trade of a fairness constraint, where there is one."""
+    unconstrained: Candidate | None = None
+    """What would have been taken without it, where that is another."""
 
 
 def choose(search: Search) -> Choice:

@@ -14,6 +14,8 @@ from sklearn.pipeline import Pipeline
 from mlpipe_dagster.automl.algorithms import CONSTANT, predict
 from mlpipe_dagster.automl.calibration import Calibrated, Scaling, helpful_scaling
 from mlpipe_dagster.automl.choice import Choice
+from mlpipe_dagster.automl.constrained import tested
+from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.fairness.measure import measure_fairness
 from mlpipe_dagster.automl.fairness.overall import consistency
 from mlpipe_dagster.automl.fairness.report import Fairness
@@ -50,6 +52,8 @@ class LastFits:
     model: LastFit
     baseline: LastFit | None
     constant: Candidate
+    unconstrained: LastFit | None = None
+    """What would be kept without a fairness constraint, where that is another model."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class _Scores:
     baseline: Estimate
     beats_baseline: bool
     outcome: Outcome
+    frontier: Frontier | None
     notes: tuple[str, ...]
 
 
@@ -72,13 +77,14 @@ def finish(search: Search, choice: Choice, fits: LastFits, job: Job) -> TrainedM
     """The fits that were made last as a result, with all that is to be said of it."""
     with search.clock.entry("evaluation"):
         fits = _calibrated(fits, choice, job)
-        scores = _evaluate(fits, choice, job)
+        scores = _evaluate(fits, search, choice, job)
         suspect = _suspicions(search, choice, scores, job)
     notes = (
         *job.notes,
         *_sample_notes(search, job),
         *search.notes,
         *choice.notes,
+        *_not_constrained(choice, job),
         *fits.model.notes,
         *scores.notes,
         *suspect,
@@ -86,9 +92,22 @@ def finish(search: Search, choice: Choice, fits: LastFits, job: Job) -> TrainedM
     return _assemble(job, search, choice, fits, scores, notes)
 
 
+def _not_constrained(choice: Choice, job: Job) -> tuple[str, ...]:
+    """Said of what is kept while a search goes on: the constraint is held after it."""
+    if job.spec.constraint is None or choice.frontier is not None:
+        return ()
+    return (
+        f"The fairness constraint ({job.spec.constraint.title}) is not held: there was no time for it. Allow more.",
+    )
+
+
 def _calibrated(fits: LastFits, choice: Choice, job: Job) -> LastFits:
-    """The model with its probabilities scaled where that clearly helps; never where rows were weighted on purpose."""
-    found = helpful_scaling(_validated(choice)) if job.source.groups is None else None
+    """The model with its probabilities scaled where that clearly helps; never where rows were weighted on purpose.
+
+    What a fairness constraint binds are the answers: they stay as they are.
+    """
+    mitigated = job.source.groups is not None and job.spec.mitigation is not None
+    found = None if mitigated else helpful_scaling(_validated(choice), answers_stay=job.spec.constraint is not None)
     if found is None:
         return fits
     scaling, saved = found
@@ -121,7 +140,7 @@ def _outcome(fit: LastFit, job: Job, rows: Rows) -> Outcome:
     return Outcome(job.target.truth()[truth], predict(fit.pipeline, job.table.iloc[rows]))
 
 
-def _evaluate(fits: LastFits, choice: Choice, job: Job) -> _Scores:
+def _evaluate(fits: LastFits, search: Search, choice: Choice, job: Job) -> _Scores:
     """Scores on training and test rows; the model against its baseline and a constant guess on the test rows."""
     name = _metric_name(job)
     seen = job.training_rows
@@ -132,8 +151,9 @@ def _evaluate(fits: LastFits, choice: Choice, job: Job) -> _Scores:
     # a constant guess needs no columns
     constant = Outcome(model.truth, predict(fits.constant.first.estimator, np.zeros((len(model.truth), 1))))
     baseline = _outcome(fits.baseline, job, job.test_rows) if fits.baseline else constant
+    unconstrained = _outcome(fits.unconstrained, job, job.test_rows) if fits.unconstrained else None
     published_score(model)  # refuses test rows that do not vary
-    test = measure(_about_positive(model, job), job.spec.seed)
+    test = measure(job.about_positive(model), job.spec.seed)
     saved, error = improvement(model, constant)
     clearly_over_constant = saved > Z95 * error
     ahead = loss(model) < loss(baseline)
@@ -146,6 +166,7 @@ def _evaluate(fits: LastFits, choice: Choice, job: Job) -> _Scores:
         baseline=measure(baseline, job.spec.seed, only=name)[name],
         beats_baseline=clearly_over_constant and ahead,
         outcome=model,
+        frontier=tested(search, choice, job, model, unconstrained),
         notes=(*said, *_right_less_often(model, constant, clearly_over_constant)),
     )
 
@@ -163,9 +184,12 @@ def _verdict(
             "The columns may say nothing about the target."
         )
     elif not ahead:
-        notes.append(
-            f"On the test split {rival} did as well or better: {against}. The choice was made on validation rows."
+        why = (
+            "That is the price of the constraint."
+            if choice.unconstrained
+            else "The choice was made on validation rows."
         )
+        notes.append(f"On the test split {rival} did as well or better: {against}. {why}")
     return tuple(notes)
 
 
@@ -254,6 +278,7 @@ def _assemble(
         trained_rows=fits.model.rows,
         test_rows=tuple(int(row) for row in job.test_rows),
         fairness=fairness,
+        frontier=scores.frontier,
         thresholds=_thresholds(choice, fits.model.pipeline, scores.outcome, job),
         speed=_speed(fits.model.pipeline, job),
     )
@@ -264,12 +289,7 @@ def _thresholds(choice: Choice, pipeline: Pipeline, test: Outcome, job: Job) -> 
     if choice.taken.algorithm is CONSTANT:
         return ()
     validated = _scaled(_validated(choice), pipeline)
-    return thresholds(_about_positive(validated, job), _about_positive(test, job))
-
-
-def _about_positive(outcome: Outcome, job: Job) -> Outcome:
-    """With the positive class as the second of two, which rates and thresholds are about."""
-    return outcome.turned() if job.spec.positive == next(iter(job.target.classes), "") else outcome
+    return thresholds(job.about_positive(validated), job.about_positive(test))
 
 
 def _scaled(validated: Outcome, pipeline: Pipeline) -> Outcome:
@@ -296,7 +316,7 @@ def _fairness(job: Job, pipeline: Pipeline, origins: tuple[str, ...], outcome: O
     """What the answers on the test rows mean for groups; like rows are like in all columns but the sensitive ones."""
     if not job.spec.sensitive:
         return Fairness()
-    about = _about_positive(outcome, job)
+    about = job.about_positive(outcome)
     classes = job.target.classes if about is outcome else job.target.classes[::-1]
     found = measure_fairness(groupings(job.table, job.spec.sensitive, job.test_rows), about, classes)
     if not job.target.classes:

@@ -11,6 +11,7 @@ import pandas as pd
 from mlpipe_dagster.automl.bench import Source
 from mlpipe_dagster.automl.columns import narrow, usable_columns
 from mlpipe_dagster.automl.groups import group_labels
+from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.automl.model import FeatureSchema, TrainingSpec
 from mlpipe_dagster.automl.splits import bond_of, held_out
 from mlpipe_dagster.automl.target import (
@@ -46,6 +47,17 @@ class Job:
     """Positions in the table."""
     test_rows: Rows
     notes: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Each sensitive column with its groups in the order of the codes in `source.groups`, where there are any."""
+
+    @property
+    def positive_first(self) -> bool:
+        """Whether the first of two classes is the positive one."""
+        return self.spec.positive == next(iter(self.target.classes), "")
+
+    def about_positive(self, outcome: Outcome) -> Outcome:
+        """With the positive class as the second of two, which rates and thresholds are about."""
+        return outcome.turned() if self.positive_first else outcome
 
 
 def prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> Job:
@@ -76,8 +88,9 @@ def prepare(table: pd.DataFrame, spec: TrainingSpec, budget: float) -> Job:
             f"{len(test)} rows are held out for the test, as many as the budget allows; it would be 20 % with more.",
         )
     spec = spec.model_copy(update={"task": target.task, "positive": positive_class(target, spec)})
-    source = Source(table, target, schema, training, _groups_to_even_out(table, spec), bond)
-    return Job(table, spec, target, schema, source, training_rows, test_rows, notes)
+    codes, groups = _groups(table, spec)
+    source = Source(table, target, schema, training, codes, bond)
+    return Job(table, spec, target, schema, source, training_rows, test_rows, notes, groups)
 
 
 def _not_read(spec: TrainingSpec) -> tuple[str, ...]:
@@ -85,21 +98,27 @@ def _not_read(spec: TrainingSpec) -> tuple[str, ...]:
     return spec.sensitive if spec.mitigation in (Mitigation.CORRELATION_REMOVER, Mitigation.PROXY_DROPPING) else ()
 
 
-def _groups_to_even_out(table: pd.DataFrame, spec: TrainingSpec) -> Codes | None:
-    """The group of each row in each sensitive column, where rows are weighted or repeated.
+def _groups(table: pd.DataFrame, spec: TrainingSpec) -> tuple[Codes | None, tuple[tuple[str, tuple[str, ...]], ...]]:
+    """The group of each row in each sensitive column, and their names, where rows count more or less by group.
 
     Raises
     ------
     ModelError
-        There is no sensitive column, or the target is a number.
+        There is no sensitive column, or the target is not one whose groups can be evened out.
     """
-    if spec.mitigation not in (Mitigation.REWEIGHING, Mitigation.RESAMPLING):
-        return None
-    if not spec.sensitive or spec.task is TaskKind.REGRESSION:
-        missing = "classes to predict" if spec.sensitive else "sensitive columns"
-        raise ModelError(f"{spec.mitigation.value} needs {missing}. Choose another mitigation, or none.")
-    codes = [pd.factorize(group_labels(table[name]), sort=True)[0] for name in spec.sensitive]
-    return np.column_stack(codes).astype(np.int64)
+    evened_out = spec.mitigation in (Mitigation.REWEIGHING, Mitigation.RESAMPLING)
+    if not evened_out and spec.constraint is None:
+        return None, ()
+    wish = spec.constraint.kind if spec.constraint else str(spec.mitigation)
+    if not spec.sensitive:
+        raise ModelError(f"{wish} needs sensitive columns. Name them, or ask for none of it.")
+    if spec.constraint and spec.task is not TaskKind.BINARY:
+        raise ModelError(f"{wish} needs a target of two classes. Choose another target, or no fairness constraint.")
+    if spec.task is TaskKind.REGRESSION:
+        raise ModelError(f"{wish} needs classes to predict. Choose another mitigation, or none.")
+    found = [pd.factorize(group_labels(table[name]), sort=True) for name in spec.sensitive]
+    names = tuple((name, tuple(map(str, of))) for name, (_, of) in zip(spec.sensitive, found, strict=True))
+    return np.column_stack([codes for codes, _ in found]).astype(np.int64), names
 
 
 def _left_out(spec: TrainingSpec) -> tuple[str, ...]:

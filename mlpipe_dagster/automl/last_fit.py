@@ -79,7 +79,7 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     encoders = encoder(algorithm.family, rows.typed, bench.classes, spec.seed)
     with quiet_rare_classes():
         features = np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64)
-    data = FitData(features, rows.labels, weights=weights, blocks=encoders.output_indices_)
+    data = FitData(features, rows.labels, weights=weights, blocks=encoders.output_indices_, groups=rows.groups)
     limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
     if held_out is not None:
         check = bench.rows.take(bench.folds[0][1])

@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from mlpipe_dagster.automl.fairness.constraint import Constraint
+from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.fairness.report import Fairness, GroupMetrics
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
@@ -161,6 +163,8 @@ class TrainingSpec(_Frozen):
     """Of two classes the one that rates, thresholds and fairness are about; None: the last in alphabetical order."""
     mitigation: Mitigation | None = None
     """What is done to the rows to fit on about bias in `sensitive`; never to rows that are validated or tested on."""
+    constraint: Constraint | None = None
+    """How alike the groups of `sensitive` have to be answered; for two classes."""
     engine: str = "portfolio"
     """A name of `engines/known.py`."""
     seed: int = 0
@@ -233,6 +237,8 @@ class TrainedModel:
     """None: not tried."""
     fairness: Fairness = field(default_factory=Fairness)
     """How the groups of the sensitive columns fare on the test rows."""
+    frontier: Frontier | None = None
+    """What the fairness constraint costs; None where none was asked for, or no time was left for it."""
 
     @property
     def is_constant(self) -> bool:

@@ -42,6 +42,7 @@ RACE_MARGIN = 1.08
 CONVERGED_AFTER = 40
 MOST_LINEAR = 8
 FOLLOW_BEST = 0.7
+CUT = "cut short by the clock"
 OPENING_SHARE = 0.5
 """Of the search time that is left, at most this for each of the first candidates, so that others get a try."""
 
@@ -119,6 +120,10 @@ class Search:
         self.study.tell(proposal, candidate.trial.loss, candidate.outcome is None)
         return candidate
 
+    def validate(self, algorithm: Algorithm, parameters: Parameters, seconds: float) -> Candidate:
+        """Fit and validate a candidate on every fold within about `seconds`, without remembering it."""
+        return self._validate(algorithm, parameters, seconds, None)
+
     def add(self, candidate: Candidate) -> None:
         """Remember a candidate, and tell of it."""
         self.candidates.append(candidate)
@@ -193,7 +198,7 @@ def _why_abandon(parts: list[Outcome], folds: int, ends_at: float, leader: Candi
 
 def _fit_note(fits: list[Fitted]) -> str:
     if any(fitted.cut for fitted in fits):
-        return "cut short by the clock"
+        return CUT
     return next((fitted.note for fitted in fits if fitted.note), "")
 
 

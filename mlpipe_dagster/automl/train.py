@@ -16,6 +16,7 @@ from mlpipe_dagster.automl.algorithms import boosting, limit_library_threads, th
 from mlpipe_dagster.automl.bench import open_bench
 from mlpipe_dagster.automl.choice import Choice, choose
 from mlpipe_dagster.automl.clock import Clock
+from mlpipe_dagster.automl.constrained import MOST_POINTS, constrained
 from mlpipe_dagster.automl.engines.known import Searching, known_engine, require_installed
 from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
 from mlpipe_dagster.automl.job import Job, prepare
@@ -34,6 +35,10 @@ MORE_ROUNDS = 1.5
 """A last fit on more rows may have so many times the rounds to predict with."""
 BASELINE_SHARE = 0.2
 """Of the time for the last fits, at most this is for the baseline's."""
+PRICED_SHARE = 0.25
+"""Of the budget, at most this for fits that hold a fairness constraint."""
+UNCONSTRAINED_SHARE = 0.4
+"""Of the time for the last fits, at most this for the model that is shown beside a constrained one."""
 
 
 def train(
@@ -118,8 +123,12 @@ def _train(
         run_boosting_baseline(search, reserve)
         ended = engine.search(search, reserve)
         clock.remark(f"{ended}{keeper.note()}")
+    choice = choose(search)
+    if spec.constraint:
+        search.between = None
+        with clock.entry("fairness constraint"):
+            choice = constrained(search, choice, job, clock.left() - _last_seconds(search, choice, job))
     with clock.entry("last fit"):
-        choice = choose(search)
         fits = _last_fits(search, choice, job)
     if fits.model.outcome:
         choice = replace(choice, taken=replace(choice.taken, outcome=fits.model.outcome))
@@ -146,7 +155,15 @@ def _reserve(search: Search, job: Job, best: Candidate | None) -> float:
     """Seconds to keep from the search for what follows it."""
     refits = expected_refit_seconds(best, search, job.source) / (1 - BASELINE_SHARE) if best else 0.0
     wanted = refits + _evaluation_seconds(search, best, job)
-    return min(MOST_RESERVED * search.clock.budget, wanted) + 0.03 * search.clock.budget
+    prices = 0.0
+    if job.spec.constraint and best:
+        prices = min(PRICED_SHARE * search.clock.budget, MOST_POINTS * len(search.bench.folds) * best.fit_seconds)
+    return min(MOST_RESERVED * search.clock.budget, wanted) + prices + 0.03 * search.clock.budget
+
+
+def _last_seconds(search: Search, choice: Choice, job: Job) -> float:
+    """Likely seconds of the last fit of what is taken, and of the evaluation."""
+    return expected_refit_seconds(choice.taken, search, job.source) + _evaluation_seconds(search, choice.taken, job)
 
 
 def _last_fits(search: Search, choice: Choice, job: Job) -> LastFits:
@@ -157,4 +174,5 @@ def _last_fits(search: Search, choice: Choice, job: Job) -> LastFits:
         return refit(candidate, search, job.source, job.spec, share * left)
 
     baseline = None if choice.baseline is constant else fit(choice.baseline, BASELINE_SHARE)
-    return LastFits(fit(choice.taken, 1.0), baseline, constant)
+    unconstrained = None if choice.unconstrained is None else fit(choice.unconstrained, UNCONSTRAINED_SHARE)
+    return LastFits(fit(choice.taken, 1.0), baseline, constant, unconstrained)

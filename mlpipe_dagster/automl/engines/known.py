@@ -51,6 +51,11 @@ class KnownEngine:
         against the baselines on one hold-out, which it never sees."""
         return None if self.name in (PORTFOLIO, DETERMINISTIC) else 1
 
+    @property
+    def weighs_rows(self) -> bool:
+        """Whether rows can count more or less in its fits: where they are made by the harness."""
+        return not self.interpreter
+
     def is_installed(self) -> bool:
         """Whether it can be used on this machine."""
         if self.interpreter:
