@@ -42,6 +42,7 @@ from mlpipe_dagster.api.explainer import Explainer
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.api.gate import Gate, confirm
 from mlpipe_dagster.api.guard import Guard
+from mlpipe_dagster.api.model_process import warm
 from mlpipe_dagster.api.predictor import Predictor
 from mlpipe_dagster.channels.courier import Courier
 from mlpipe_dagster.exposure import check_exposure
@@ -52,6 +53,7 @@ from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.warehouse import audit
 from mlpipe_dagster.warehouse.delivery import deliver_or_leave
+from mlpipe_dagster.warehouse.models import any_trained_here
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
 
 JSON_BYTES = 64 * 1024 * 1024
@@ -124,6 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.predictor = predictor = Predictor()
     flusher.start()
     courier.start()
+    await run_in_threadpool(_warm_where_models_are, warehouse)
     try:
         yield
     finally:
@@ -135,6 +138,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(publisher.close)
         if given is None:
             await run_in_threadpool(app.state.inspector.close)
+
+
+def _warm_where_models_are(warehouse: Warehouse) -> None:
+    with warehouse.reading() as session:
+        if any_trained_here(session):
+            warm()
 
 
 def _after_commit(warehouse: Warehouse, publisher: Publisher) -> None:

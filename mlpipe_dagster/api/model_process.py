@@ -1,17 +1,20 @@
 """A process that holds models and answers about them: their libraries stay out of the API, and one that dies, hangs or
 takes too much memory is replaced. Only models that were trained here are loaded, and only after their hash is checked.
 
-What is asked is in `explainer.py` and `predictor.py`.
+Processes are forked from one that has imported what they answer with and does nothing else; `warm` starts it. What is
+asked is in `explainer.py` and `predictor.py`.
 """
 
 import resource
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -28,6 +31,17 @@ IDLE_SECONDS = 300.0
 """After so long without a question the process ends."""
 MOST_FILES = 8
 """Models and tables kept at hand."""
+IMPORTED = (
+    "lightgbm",
+    "mlpipe_dagster.api.explainer",
+    "mlpipe_dagster.api.predictor",
+    "mlpipe_dagster.automl.predicting",
+    "mlpipe_dagster.xai.one_row",
+    "skops.io",
+)
+"""Two to three seconds of the processor, which are spent once and not with each first question."""
+CAN_FORK = sys.platform == "linux"
+"""Elsewhere (macOS) processes that hold numerical libraries must not be forked."""
 Taken = ParamSpec("Taken")
 Answer = TypeVar("Answer")
 
@@ -65,6 +79,10 @@ class ModelProcess:
             self._end()
             raise Conflict(f"{what_failed}: the process that does it broke off. Try again, with less.") from error
 
+    def begin(self, prepare: Callable[Taken, None], *given: Taken.args, **named: Taken.kwargs) -> None:
+        """Let the process do what makes its next answer quick; what goes wrong with it shows when it is asked."""
+        self._running().submit(prepare, *given, **named)
+
     def model_folder(self, warehouse: Warehouse, row: ModelRow, refusal: str) -> Path:
         """The files of a model at hand; raises ModelError with `refusal` where it was not trained here."""
         with warehouse.reading() as session:
@@ -93,7 +111,7 @@ class ModelProcess:
             self._rest.daemon = True
             self._rest.start()
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_bound)
+                self._pool = ProcessPoolExecutor(1, mp_context=_context(), initializer=_bound)
             return self._pool
 
     def _end(self) -> None:
@@ -108,6 +126,21 @@ class ModelProcess:
         held = sorted(self.folder.iterdir(), key=lambda path: path.stat().st_mtime)
         for path in held[: max(len(held) - MOST_FILES, 0)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def warm() -> None:
+    """Begin to import what the processes answer with, where that can be done ahead; does not wait for it."""
+    if CAN_FORK:
+        _context()
+        forkserver.ensure_running()
+
+
+def _context() -> BaseContext:
+    if not CAN_FORK:
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    return context
 
 
 def _bound() -> None:

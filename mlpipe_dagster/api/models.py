@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, File, Form, HTTPException, Request, UploadFile
+from fastapi import APIRouter, BackgroundTasks, Depends, File, Form, HTTPException, Request, UploadFile
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FiniteFloat
 
@@ -29,6 +29,7 @@ from mlpipe_dagster.api.parameters import (
     Search,
     Skip,
     Tags,
+    TheExplainer,
     TheFlusher,
     TheWarehouse,
     any_case,
@@ -243,7 +244,13 @@ def list_all(
 
 @router.get("/{user_id}/{model_id}", response_model=Model)
 def read(
-    request: Request, user_id: Id, model_id: Id, warehouse: TheWarehouse, version: OptionalId = None
+    request: Request,
+    user_id: Id,
+    model_id: Id,
+    warehouse: TheWarehouse,
+    explainer: TheExplainer,
+    afterwards: BackgroundTasks,
+    version: OptionalId = None,
 ) -> Model | Response:
     """A model version, the latest when none is named; as a page with its card for a browser."""
     with warehouse.reading() as session:
@@ -251,6 +258,7 @@ def read(
         if not prefers_html(request):
             return model_answer(session, found)
         stored = models.model_files(session, found)
+    afterwards.add_task(explainer.prepare, warehouse, found)
     return model_page(warehouse, found, stored)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 from fastapi import Depends, Form, Query, Request
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+from mlpipe_dagster.api.explainer import Explainer
 from mlpipe_dagster.api.flusher import Flusher
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.tables.inspector import Inspector
@@ -78,6 +79,11 @@ async def _inspector(request: Request) -> Inspector:
     return cast(Inspector, request.app.state.inspector)
 
 
+async def _explainer(request: Request) -> Explainer:
+    return cast(Explainer, request.app.state.explainer)
+
+
 TheWarehouse = Annotated[Warehouse, Depends(_warehouse)]
 TheFlusher = Annotated[Flusher, Depends(_flusher)]
 TheInspector = Annotated[Inspector, Depends(_inspector)]
+TheExplainer = Annotated[Explainer, Depends(_explainer)]

@@ -4,16 +4,16 @@ The page needs no script: it is a form that is sent and drawn again.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from mlpipe_dagster.api.error_answers import KNOWN, status_of
 from mlpipe_dagster.api.explainer import Explainer
-from mlpipe_dagster.api.parameters import JsonObject, OptionalId, PlainText, TheWarehouse
+from mlpipe_dagster.api.parameters import JsonObject, OptionalId, PlainText, TheExplainer, TheWarehouse
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.reports.wording import written_in
@@ -23,13 +23,6 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 router = APIRouter(tags=["explanations"])
 MOST_FIELDS = 40
 """Columns that the page offers to change, the strongest first."""
-
-
-async def _explainer(request: Request) -> Explainer:
-    return cast(Explainer, request.app.state.explainer)
-
-
-TheExplainer = Annotated[Explainer, Depends(_explainer)]
 
 
 class RowToExplain(BaseModel):

@@ -6,7 +6,7 @@ Pages from outside are shown in a sandbox: no script of theirs ever runs on our 
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, HTTPException, UploadFile
+from fastapi import APIRouter, BackgroundTasks, File, Form, HTTPException, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -14,11 +14,11 @@ from mlpipe_dagster import clock
 from mlpipe_dagster.api.bias_reports import REPORT_POLICY
 from mlpipe_dagster.api.datasets import Message
 from mlpipe_dagster.api.downloads import chunks
-from mlpipe_dagster.api.parameters import AnyCaseLevel, TheFlusher, TheWarehouse
+from mlpipe_dagster.api.parameters import AnyCaseLevel, TheExplainer, TheFlusher, TheWarehouse
 from mlpipe_dagster.api.receiving import form_route, received
 from mlpipe_dagster.events import Id
 from mlpipe_dagster.vocabulary import ReportType
-from mlpipe_dagster.warehouse import reports, results
+from mlpipe_dagster.warehouse import models, reports, results
 from mlpipe_dagster.warehouse.objects import object_name
 from mlpipe_dagster.warehouse.results import NewExplanation, StoredFile
 from mlpipe_dagster.warehouse.schema import XaiReportRow
@@ -112,11 +112,21 @@ def remove(
 
 @router.get(f"{ONE}/view", response_class=StreamingResponse)
 def view(
-    user_id: Id, dataset_id: Id, model_id: Id, report_type: ReportType, level: AnyCaseLevel, warehouse: TheWarehouse
+    user_id: Id,
+    dataset_id: Id,
+    model_id: Id,
+    report_type: ReportType,
+    level: AnyCaseLevel,
+    warehouse: TheWarehouse,
+    explainer: TheExplainer,
+    afterwards: BackgroundTasks,
 ) -> StreamingResponse:
     """The page itself."""
     with warehouse.reading() as session:
         row = reports.explanation_of(session, user_id, dataset_id, model_id, report_type, level)
+        model = models.get_model(session, user_id, model_id)
+    if model and report_type is ReportType.MODEL:
+        afterwards.add_task(explainer.prepare, warehouse, model)
     return stored_page(warehouse, row.file_path, foreign=row.foreign)
 
 

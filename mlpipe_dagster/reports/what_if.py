@@ -1,6 +1,6 @@
 """The words and the picture of one explained row, for the page on which a person tries other values."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -8,17 +8,15 @@ from mlpipe_dagster.reports.model_charts import local_waterfall
 from mlpipe_dagster.reports.page import outcome
 from mlpipe_dagster.reports.texts import quoted, texts
 from mlpipe_dagster.reports.wording import number_text, percent_text
-
-if TYPE_CHECKING:
-    from mlpipe_dagster.xai.one_row import RowAnswer
+from mlpipe_dagster.xai.row_answer import RowAnswer
 
 
-def pictures(answer: "RowAnswer") -> dict[str, Any]:
+def pictures(answer: RowAnswer) -> dict[str, Any]:
     """The waterfall and the sentence of what would turn the answer."""
     return {"waterfall": local_waterfall(answer.explanation), "turned": _turned(answer), "says": says}
 
 
-def says(answer: "RowAnswer") -> Markup:
+def says(answer: RowAnswer) -> Markup:
     """The prediction with its probability: `“good” (76%)`."""
     if not answer.probabilities:
         return Markup.escape(number_text(float(answer.predicted), 6))
@@ -26,7 +24,7 @@ def says(answer: "RowAnswer") -> Markup:
     return Markup("{} ({})").format(outcome(answer.predicted, answer.target), chance)
 
 
-def _turned(answer: "RowAnswer") -> Markup | None:
+def _turned(answer: RowAnswer) -> Markup | None:
     found, t = answer.counterfactual, texts()
     if found is None:
         return None

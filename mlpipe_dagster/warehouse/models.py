@@ -73,6 +73,11 @@ def model_of(session: Session, user_id: str, model_id: str, version: str | None 
     return found
 
 
+def any_trained_here(session: Session) -> bool:
+    """Whether there is a model that did not come from outside."""
+    return session.scalar(select(ModelRow.id).where(ModelRow.run_id.is_not(None)).limit(1)) is not None
+
+
 def _only_version(session: Session, user_id: str, model_id: str, version: str | None) -> ModelRow:
     """The version that a change means; raises Conflict where none is named and there are several."""
     found = model_of(session, user_id, model_id, version)

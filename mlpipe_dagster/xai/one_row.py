@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.automl.model import FeatureColumn, TrainedModel
@@ -18,61 +17,14 @@ from mlpipe_dagster.automl.preparation import as_dates, as_number, as_truth, val
 from mlpipe_dagster.errors import UserError
 from mlpipe_dagster.tables.load import load, load_row
 from mlpipe_dagster.tables.personal import MASK
-from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.counterfactuals import counterfactual
-from mlpipe_dagster.xai.explanation import Counterfactual, LocalExplanation
 from mlpipe_dagster.xai.local import explain_rows
+from mlpipe_dagster.xai.row_answer import Field, RowAnswer, RowQuestion, Value
 from mlpipe_dagster.xai.subject import BACKGROUND_ROWS, answers
 from mlpipe_dagster.xai.values import MISSING_TEXT, Column, shown
 
 SAMPLE_ROWS = 1_000
 MOST_CHOICES = 30
-Value = str | int | float | bool | None
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class RowQuestion(_Frozen):
-    """Which row is asked about: a table row (counted from 1), values, or a table row with some values changed."""
-
-    position: int | None = None
-    values: dict[str, Value] = {}
-    hide: tuple[str, ...] = ()
-    keep: tuple[str, ...] = ()
-    seed: int = 0
-
-
-class Field(_Frozen):
-    """A column the model reads, the row's value in it, and what could be there instead."""
-
-    column: str
-    kind: str
-    value: str
-    choices: tuple[str, ...] = ()
-    """Values seen in training, for columns with few."""
-    minimum: FiniteFloat | None = None
-    maximum: FiniteFloat | None = None
-    hidden: bool = False
-    """Its values identify people: they are not shown and cannot be changed here."""
-
-
-class RowAnswer(_Frozen):
-    """What the model says of one row, and why."""
-
-    target: str
-    task: TaskKind
-    predicted: str
-    probabilities: dict[str, FiniteFloat]
-    """Of each class; empty for numbers."""
-    explanation: LocalExplanation
-    counterfactual: Counterfactual | None
-    """The fewest changes found that turn the prediction; None where three do not."""
-    kept: tuple[str, ...]
-    """Columns that the counterfactual was not allowed to change."""
-    fields: tuple[Field, ...]
-    """The strongest columns first."""
 
 
 @lru_cache(maxsize=2)
@@ -94,6 +46,12 @@ def _in_one_thread(estimator: Any) -> None:
 @lru_cache(maxsize=2)
 def _sample(parquet: Path) -> pd.DataFrame:
     return load(parquet, limit=SAMPLE_ROWS)
+
+
+def prepare(folder: Path, parquet: Path) -> None:
+    """Read the model and the rows to compare with, so that the next `answer` need not."""
+    _model(folder)
+    _sample(parquet)
 
 
 def answer(folder: Path, parquet: Path, question: RowQuestion) -> RowAnswer:

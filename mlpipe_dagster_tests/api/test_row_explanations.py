@@ -1,9 +1,11 @@
 """One row explained over the API, on the page where values are changed, and by the command line's words."""
 
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from mlpipe_dagster.commands.explain import told
@@ -60,6 +62,14 @@ def test_a_row_is_explained_changed_and_turned(client: TestClient, table: pd.Dat
     wrong = client.post("/what-if/ann/m?row=5", data={"column": "strong", "value": "<b>"}, headers=HTML)
     assert wrong.status_code == 422
     assert "takes a number, not “&lt;b&gt;”" in wrong.text
+
+
+def test_who_opens_a_model_finds_it_loaded(client: TestClient, table: pd.DataFrame) -> None:
+    at_hand = cast(FastAPI, client.app).state.explainer.folder
+    assert list(at_hand.iterdir()) == []
+    assert client.get("/ai-models/ann/m", headers=HTML).status_code == 200
+    assert sorted(path.name.partition("-")[0] for path in at_hand.iterdir()) == ["model", "table"]
+    assert client.post(EXPLAIN, json={"row": 5}).status_code == 200
 
 
 def test_a_model_from_outside_is_refused_plainly(client: TestClient) -> None:
