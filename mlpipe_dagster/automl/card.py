@@ -30,6 +30,7 @@ def model_card(model: TrainedModel, libraries: Mapping[str, str]) -> str:
         _head(model),
         _quality(model),
         _thresholds(model),
+        _learning_curve(model),
         _groups(model),
         _mitigation(model),
         _training(model),
@@ -124,6 +125,29 @@ def _thresholds(model: TrainedModel) -> str:
               for one, (found, right) in shown),
         ]
     )  # fmt: skip
+
+
+def _learning_curve(model: TrainedModel) -> str:
+    curve = model.learning_curve
+    if curve is None:
+        return ""
+    verdict = (
+        "The last doubling of the rows still helped by more than chance: more rows would help."
+        if curve.still_grows
+        else "The last doubling of the rows hardly helped, or no more than chance can: more of them may not help."
+    )
+    return "\n".join(
+        [
+            "## Learning curve",
+            "",
+            f"The same settings, learnt from fewer rows and judged on the same {curve.validated_on} validation rows. "
+            f"{verdict}",
+            "",
+            f"| rows | validation {model.metric_name} | {model.loss_name} |",
+            "| --- | --- | --- |",
+            *(f"| {point.rows} | {_interval(point.score)} | {point.loss:.4g} |" for point in curve.points),
+        ]
+    )
 
 
 def _groups(model: TrainedModel) -> str:

@@ -5,17 +5,35 @@ Decided on training rows only, so that nothing is learnt from the test split. En
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureKind, FeatureSchema
-from mlpipe_dagster.automl.preparation import MISSING, Column, Floats, as_dates, as_number, as_text
+from mlpipe_dagster.automl.preparation import (
+    FEWEST_WITH_WORD,
+    MISSING,
+    WORD,
+    Column,
+    Floats,
+    as_dates,
+    as_number,
+    as_text,
+)
 from mlpipe_dagster.errors import ModelError
+from mlpipe_dagster.tables.personal import personal_kind
 
 MOST_LISTED = 50
 ROWS_LOOKED_AT = 50_000
+FEWEST_WORDS = 3
+"""A text has so many words on average; a name of something has fewer."""
+VARIED_TEXTS = 0.5
+"""Share of the rows with a text of their own, below which the texts are categories."""
+RECURRING_WORDS, RECURRING_SHARE, RECURRING = 5, 0.02, 2 * FEWEST_WITH_WORD
+"""At least so many words stand in at least that share and number of the texts: else there is nothing to learn."""
+TEXTS_LOOKED_AT = 2_000
 _IDENTIFIER_NAME = re.compile(r"(^|_|\s)(id|ids|uuid|guid|key|nbr|number|no|index|rowid)$|[a-z](Id|ID)$|^Unnamed: 0$")
 _LEADING_ZERO = re.compile(r"-?0\d")
 _ISO_DATE = re.compile(r"\s*\d{4}-\d{2}-\d{2}([T ].*)?")
@@ -79,6 +97,8 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
     if column.dtype == object and isinstance(present.iloc[0], list | dict | set | np.ndarray):
         return "it holds nested values"
     kind = kind_of(present)
+    if kind == "category" and _is_text(name, present):
+        kind = "text"
     reason = _unfit(name, kind, column, present)
     if reason:
         return reason
@@ -114,6 +134,19 @@ def kind_of(present: Column) -> FeatureKind:
     if numeric and len(texts) > 20 and not texts.str.match(_LEADING_ZERO).any():
         return "number"
     return "category"
+
+
+def _is_text(name: str, present: Column) -> bool:
+    """Whether the texts are sentences that share words. Names and addresses of people are not read word by word."""
+    distinct = present.nunique()
+    if distinct <= 20 or distinct < VARIED_TEXTS * len(present):
+        return False
+    texts = [str(text) for text in as_text(present.iloc[:TEXTS_LOOKED_AT])]
+    if np.mean([len(text.split()) for text in texts]) < FEWEST_WORDS:
+        return False
+    counts = Counter(word for text in texts for word in set(re.findall(WORD, text.casefold())))
+    recurring = sum(count >= max(RECURRING, RECURRING_SHARE * len(texts)) for count in counts.values())
+    return recurring >= RECURRING_WORDS and personal_kind(name, texts, distinct / len(present)) is None
 
 
 def _unfit(name: str, kind: FeatureKind, column: Column, present: Column) -> str:

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from mlpipe_dagster.automl.algorithms import CONSTANT, Algorithm, FitData, Fitted, Limits, Parameters, predict
 from mlpipe_dagster.automl.metrics import Floats, Outcome, loss, published_score
 from mlpipe_dagster.automl.model import Trial
-from mlpipe_dagster.automl.preparation import filled_and_scaled
+from mlpipe_dagster.automl.preparation import WORDS, filled_and_scaled
 from mlpipe_dagster.automl.search import Candidate, Search
 
 NAME = "ensemble"
@@ -206,6 +206,7 @@ def _linear_features(data: FitData) -> ColumnTransformer:
         ("gaps", MissingIndicator(features="all"), gaps),
         ("averages", StandardScaler(), at.get("averages", np.arange(0))),
         ("values", "passthrough", at.get("values", np.arange(0))),
+        *((name, "passthrough", places) for name, places in at.items() if name.startswith(WORDS)),
     ]
     return ColumnTransformer([(name, made, places.tolist()) for name, made, places in blocks if len(places)])
 

@@ -14,7 +14,7 @@ from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.fairness.report import Fairness, GroupMetrics
 from mlpipe_dagster.vocabulary import Mitigation, TaskKind
 
-FeatureKind = Literal["number", "category", "boolean", "datetime"]
+FeatureKind = Literal["number", "category", "boolean", "datetime", "text"]
 ParameterValue = int | float | str | bool | None
 CONSTANT_NAME = "constant"
 """What the guess is called that gives every row the same answer."""
@@ -94,6 +94,25 @@ class BudgetEntry(_Frozen):
     what: str
     seconds: float
     note: str = ""
+
+
+class CurvePoint(_Frozen):
+    """A model that learnt from so many rows: its score on validation rows, and its log loss or RMSE there."""
+
+    rows: int
+    score: Estimate
+    loss: float
+
+
+class LearningCurve(_Frozen):
+    """How the score grows with the rows, on the same validation rows."""
+
+    points: tuple[CurvePoint, ...]
+    """Fewest rows first; each about twice those before."""
+    validated_on: int
+    still_grows: bool
+    """The last doubling lowered the mean loss of a row by more than chance (95 %, paired over the validation rows) and
+    by more than 1 %."""
 
 
 class FeatureColumn(_Frozen):
@@ -235,6 +254,8 @@ class TrainedModel:
     """False for a model from outside: it may have learned from its `test_rows`, and `trained_rows` is not known."""
     onnx: OnnxExport | None = None
     """None: not tried."""
+    learning_curve: LearningCurve | None = None
+    """None: there was no time, or too few rows."""
     fairness: Fairness = field(default_factory=Fairness)
     """How the groups of the sensitive columns fare on the test rows."""
     frontier: Frontier | None = None

@@ -24,6 +24,7 @@ WANTED: dict[FeatureKind, str] = {
     "boolean": "true or false",
     "datetime": "a date such as 2024-12-31",
     "category": "a text",
+    "text": "a text",
 }
 
 
@@ -79,7 +80,7 @@ def as_column(column: FeatureColumn, values: Column) -> Column:
     """One column as the model's table held it; raises UserError for the first value that does not fit."""
     given = _without_blanks(values)
     known = given.notna().to_numpy()
-    if column.kind == "category":
+    if column.kind in ("category", "text"):
         return _number_or_text(given) if pd.api.types.is_numeric_dtype(column.data_type) else given
     if column.kind == "datetime":
         dates = as_dates(given)

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -30,6 +31,11 @@ MOST_ONE_HOT = 16
 """Categories with more values than this are encoded by the average target of each value (cross-fitted)."""
 MOST_CLASSES_FOR_AVERAGES = 10
 """Averages take one feature for each class; with more classes the most frequent values are one-hot encoded instead."""
+WORDS = "words"
+MOST_WORDS = 100
+"""Of a column of texts, the words that most of them hold."""
+FEWEST_WITH_WORD = 5
+WORD = r"(?u)\b[^\W\d_]\w+\b"
 DATE_PARTS = {"year": "year", "month": "month", "day": "day", "weekday": "day_of_week", "hour": "hour"}
 """Part of a date and the name pandas has for it; the days since 1970 are added."""
 
@@ -91,6 +97,10 @@ def _category(name: str, column: Column) -> dict[str, object]:
     return {name: as_text(column)}
 
 
+def _words(name: str, column: Column) -> dict[str, object]:
+    return {f"{name}:{WORDS}": as_text(column)}
+
+
 def _date(name: str, column: Column) -> dict[str, object]:
     dates = as_dates(column)
     parts = {part: getattr(dates.dt, attribute) for part, attribute in DATE_PARTS.items()}
@@ -103,6 +113,7 @@ _READERS: dict[str, Callable[[str, Column], dict[str, object]]] = {
     "boolean": _truth,
     "category": _category,
     "datetime": _date,
+    "text": _words,
 }
 
 
@@ -172,9 +183,15 @@ def typed_columns(schema: FeatureSchema) -> TypedColumns:
     return TypedColumns(schema.names, [column.kind for column in schema.columns], removal)
 
 
-def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> list[tuple[str, object, list[str]]]:
+Block: TypeAlias = tuple[str, object, list[str] | str]
+"""A name, an encoder, and the columns it reads together, or the one that it reads as texts."""
+
+
+def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> list[Block]:
     texts = [name for name in typed.columns if typed[name].dtype.kind not in "fib"]
     numbers = [name for name in typed.columns if name not in set(texts)]
+    worded = [name for name in texts if name.endswith(f":{WORDS}")]
+    texts = [name for name in texts if name not in set(worded)]
     many = [name for name in texts if typed[name].nunique() > MOST_ONE_HOT and classes <= MOST_CLASSES_FOR_AVERAGES]
     few = [name for name in texts if name not in set(many)]
     one_hot = OneHotEncoder(
@@ -183,7 +200,7 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
     crossed = KFold(5, shuffle=True, random_state=seed)
     averages = TargetEncoder(cv=crossed, target_type="continuous" if classes == 0 else "auto")
     if family == "trees":
-        blocks: list[tuple[str, object, list[str]]] = [
+        blocks: list[Block] = [
             ("numbers", "passthrough", numbers),
             ("averages", averages, many),
         ]
@@ -194,7 +211,15 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
             ("gaps", MissingIndicator(features="all"), gaps),
             ("averages", make_pipeline(averages, StandardScaler()), many),
         ]
-    return [block for block in [*blocks, ("values", one_hot, few)] if block[2]]
+    words = [(f"{WORDS} {name}", word_counter(), name) for name in worded]
+    return [block for block in [*blocks, ("values", one_hot, few), *words] if block[2]]
+
+
+def word_counter() -> TfidfVectorizer:
+    """Which of the most common words a text holds, rarer ones weighing more (tf-idf, of length 1)."""
+    return TfidfVectorizer(
+        max_features=MOST_WORDS, min_df=FEWEST_WITH_WORD, binary=True, strip_accents="unicode", token_pattern=WORD
+    )
 
 
 def filled_and_scaled() -> Pipeline:
@@ -206,7 +231,8 @@ def encoder(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> Col
     """Unfitted encoders for the typed columns of the training rows.
 
     Trees read numbers as they are, gaps included; linear models read them filled, scaled and with gaps marked.
-    Categories are one-hot encoded up to 16 values, by average target beyond. `classes` is 0 for regression.
+    Categories are one-hot encoded up to 16 values, by average target beyond; of texts the words are. `classes` is 0
+    for regression.
     """
     return ColumnTransformer(_encoders(family, typed, classes, seed), sparse_threshold=0)
 
@@ -218,6 +244,12 @@ def feature_names(schema: FeatureSchema, fitted: ColumnTransformer) -> tuple[tup
     """Readable name and raw column of each feature that `fitted` gives out, in its order."""
     names, origins = [], []
     for block, transformer, columns in fitted.transformers_:
+        if block.startswith(WORDS):
+            origin = schema.columns[int(columns[1:].partition(":")[0])].name
+            found = [f"{origin}: “{word}”" for word in transformer.get_feature_names_out()]
+            names.extend(found)
+            origins.extend([origin] * len(found))
+            continue
         plain = block in {"numbers", "gaps"}
         for internal in columns if plain else transformer.get_feature_names_out(columns):
             match = _POSITION.fullmatch(internal)

@@ -22,6 +22,7 @@ from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
 from mlpipe_dagster.automl.job import Job, prepare
 from mlpipe_dagster.automl.keeper import Keeper
 from mlpipe_dagster.automl.last_fit import LastFit, expected_refit_seconds, refit
+from mlpipe_dagster.automl.learning_curve import learning_curve
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline, run_boosting_start
 from mlpipe_dagster.automl.study import Study
@@ -33,6 +34,8 @@ MOST_RESERVED = 0.4
 
 MORE_ROUNDS = 1.5
 """A last fit on more rows may have so many times the rounds to predict with."""
+CURVE_SHARE = 0.06
+"""Of the budget, at most this for the learning curve."""
 BASELINE_SHARE = 0.2
 """Of the time for the last fits, at most this is for the baseline's."""
 PRICED_SHARE = 0.25
@@ -132,7 +135,10 @@ def _train(
         fits = _last_fits(search, choice, job)
     if fits.model.outcome:
         choice = replace(choice, taken=replace(choice.taken, outcome=fits.model.outcome))
-    return finish(search, choice, fits, job)
+    with clock.entry("learning curve"):
+        spare = clock.left() - _evaluation_seconds(search, choice.taken, job) - 0.05 * clock.budget
+        curve = learning_curve(search, choice.taken, min(spare, clock.share(CURVE_SHARE)))
+    return replace(finish(search, choice, fits, job), learning_curve=curve)
 
 
 def _study(spec: TrainingSpec, scratch: Path | None) -> Study:

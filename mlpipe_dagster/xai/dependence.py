@@ -28,11 +28,12 @@ CLEAR_GAP = 0.4
 
 
 def dependences(subject: Subject, columns: Sequence[str]) -> tuple[Dependence, ...]:
-    """The dependence on each of `columns` (hidden ones left out), of the predicted value or a class's probability.
+    """The dependence on each of `columns`, of the predicted value or a class's probability.
 
-    The class is the positive one of a binary model, else the one that the model predicts most often.
+    Hidden columns and texts are left out. The class is the positive one of a binary model, else the one that the model
+    predicts most often.
     """
-    shown_columns = [name for name in columns if name not in subject.hidden]
+    shown_columns = [name for name in columns if name not in subject.hidden and subject.kinds[name] != "text"]
     wanted = min(ROWS, len(subject.learned))
     rows = subject.budget.afford("dependence", wanted, NUMBERS * len(shown_columns), least=min(FEWEST, wanted))
     _note(subject, "dependence", rows)

@@ -20,7 +20,7 @@ from mlpipe_dagster.tables.personal import MASK
 from mlpipe_dagster.xai.counterfactuals import counterfactual
 from mlpipe_dagster.xai.local import explain_rows
 from mlpipe_dagster.xai.row_answer import Field, RowAnswer, RowQuestion, Value
-from mlpipe_dagster.xai.subject import BACKGROUND_ROWS, answers
+from mlpipe_dagster.xai.subject import BACKGROUND_ROWS, answers, not_to_change
 from mlpipe_dagster.xai.values import MISSING_TEXT, Column, shown
 
 SAMPLE_ROWS = 1_000
@@ -81,7 +81,7 @@ def explain_one(
     others = others[[name for name in others.columns if name in row.columns]]
     background = others.head(BACKGROUND_ROWS)
     (local,) = explain_rows(model, row, background, [["asked for"]], hidden=hide, seed=seed)
-    kept = {*hide, *keep, *model.spec.sensitive}
+    kept = not_to_change(model, hide, keep)
     names = [part.column for part in local.contributions]
     names += [name for name in model.schema.names if name not in names]
     predicted = answers(model, row)[0]
@@ -150,7 +150,7 @@ def _typed(column: FeatureColumn, value: Value) -> Column:
     text = "" if value is None or not str(value).strip() else value_text(value)
     missing = text in ("", MISSING_TEXT)
     given: Column = pd.Series([None if missing else text], dtype=object)
-    if column.kind == "category" or (missing and column.kind == "boolean"):
+    if column.kind in ("category", "text") or (missing and column.kind == "boolean"):
         return given
     if column.kind == "boolean":
         typed, fits = given, bool(np.isfinite(as_truth(given)).all())

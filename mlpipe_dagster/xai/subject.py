@@ -4,7 +4,7 @@ Every part of an explanation starts from a `Subject`; nothing is explained here.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +116,13 @@ def _asked(model: TrainedModel, features: Features) -> Floats:
     return np.asarray(ask(features), dtype=np.float64)
 
 
+def not_to_change(model: TrainedModel, hide: Iterable[str], keep: Iterable[str]) -> frozenset[str]:
+    """Columns that no story of changes touches: those to hide or keep, the sensitive ones, and texts, whose words are
+    somebody's own."""
+    texts = (column.name for column in model.schema.columns if column.kind == "text")
+    return frozenset({*hide, *keep, *model.spec.sensitive, *texts})
+
+
 def subject(
     model: TrainedModel,
     table: pd.DataFrame,
@@ -156,7 +163,7 @@ def subject(
         truth=truth[known],
         predicted=answers(model, test),
         hidden=frozenset(hide),
-        kept=frozenset({*hide, *keep, *model.spec.sensitive}),
+        kept=not_to_change(model, hide, keep),
         pool=pool,
         tested=tested,
         budget=Budget(seconds, _seconds_an_answer(model, pool)),

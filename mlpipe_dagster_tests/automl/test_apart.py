@@ -152,7 +152,7 @@ def test_the_real_one_trains_and_tells(parquet: Path, tmp_path: Path, planted: p
     ledger = [entry.what for entry in loaded.budget]
     assert ledger[:2] == ["start", "preparation"]
     assert ledger[2:] in (
-        ["baselines", "best so far", "search", "last fit", "evaluation", "group metrics", "saving"],
+        ["baselines", "best so far", "search", "last fit", "learning curve", "evaluation", "group metrics", "saving"],
         ["baselines", "evaluation", "group metrics", "cut off"],  # on a machine with other things to do
         ["evaluation", "group metrics", "cut off"],  # with very many
     )

@@ -99,6 +99,7 @@ def test_every_sentence_of_a_training_is_in_the_file() -> None:
         "finish",
         "infer",
         "job",
+        "last_fit",
         "splits",
         "suspicion",
         "train",

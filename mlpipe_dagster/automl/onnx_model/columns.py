@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureSchema, SensitiveSign
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, TEXT, Array, Graph, Value
-from mlpipe_dagster.automl.preparation import MISSING, read_signs
+from mlpipe_dagster.automl.preparation import MISSING, WORDS, read_signs
 from mlpipe_dagster.errors import ModelError
 
 DAY_MILLISECONDS = 86_400_000
@@ -36,7 +36,7 @@ def read_columns(graph: Graph, schema: FeatureSchema) -> dict[str, Value]:
 
 
 def _type(column: FeatureColumn) -> int:
-    return TEXT if column.kind == "category" else DOUBLE
+    return TEXT if column.kind in ("category", "text") else DOUBLE
 
 
 def _date_parts(graph: Graph, days: Value) -> dict[str, Value]:
@@ -99,6 +99,8 @@ def encode(graph: Graph, fitted: ColumnTransformer, typed: dict[str, Value]) -> 
     for name, transformer, columns in fitted.transformers_:
         if name == "remainder" or not len(columns):
             continue
+        if name.startswith(WORDS):
+            raise ModelError("a column of texts is read word by word, which the export does not know")
         if name not in TRANSFORMERS:
             raise ModelError(f"the encoder “{name}” is not known to the export")
         if name == "numbers":

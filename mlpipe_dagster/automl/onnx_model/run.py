@@ -53,4 +53,5 @@ _READERS: dict[str, Callable[[Column], NDArray[Any]]] = {
     "boolean": as_truth,
     "category": _text,
     "datetime": _days,
+    "text": _text,
 }
