@@ -3,18 +3,15 @@
 Only text from what is known of the model; nothing is measured here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from mlpipe_dagster.automl.fairness.report import (
-    Disparity,
-    Fairness,
-    GroupMetrics,
-)
+from mlpipe_dagster.automl.fairness.report import Disparity, Fairness, Figures, GroupMetrics
 from mlpipe_dagster.automl.model import DataSource, Estimate, OnnxExport, TrainedModel
 from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 
 MOST_DISPARITIES = 40
+MOST_CLASS_ROWS = 60
 OVERALL_WORDS = {
     "consistency": "Share of each row's five nearest rows that get the same answer (consistency)",
     "generalized entropy index": "How unequally errors fall on people (generalized entropy index, 0 for equally)",
@@ -166,22 +163,44 @@ def _groups(model: TrainedModel) -> str:
             f"| --- | --- | --- | {' | '.join('---' for _ in names)} |",
             *(_group_row(group, names) for group in model.group_metrics),
             "",
+            *_classes(model.group_metrics),
             *_disparities(model.fairness),
         ]
     )
 
 
 def _group_row(group: GroupMetrics, names: list[str]) -> str:
-    shown = " | ".join(_group_value(group, name) for name in names)
+    shown = " | ".join(_figure(group, name) for name in names)
     rows = f"fewer than {SUPPRESSED_BELOW}" if not group.rows else f"{group.rows} (few)" if group.small else group.rows
     return f"| {_plain(group.column)} | {_plain(group.group)} | {rows} | {shown} |"
 
 
-def _group_value(group: GroupMetrics, name: str) -> str:
-    value = group.values.get(name)
+def _classes(groups: Sequence[GroupMetrics]) -> list[str]:
+    """Each group's results for one class after the other, where there are several."""
+    found = [(group, one) for group in groups for one in group.classes]
+    if not found:
+        return []
+    names = list(found[0][1].values)
+    cut = f" The first {MOST_CLASS_ROWS} of {len(found)}: all are in the model's manifest."
+    return [
+        f"Each class against all others.{cut if len(found) > MOST_CLASS_ROWS else ''}",
+        "",
+        f"| column | group | class | {' | '.join(names)} |",
+        f"| --- | --- | --- | {' | '.join('---' for _ in names)} |",
+        *(
+            f"| {' | '.join(map(_plain, (group.column, group.group, one.outcome)))} | "
+            f"{' | '.join(_figure(one, name) for name in names)} |"
+            for group, one in found[:MOST_CLASS_ROWS]
+        ),
+        "",
+    ]
+
+
+def _figure(figures: Figures, name: str) -> str:
+    value = figures.values.get(name)
     if value is None:
         return "not shown"
-    ends = group.intervals.get(name)
+    ends = figures.intervals.get(name)
     return f"{value:.3g} ({ends[0]:.3g} to {ends[1]:.3g})" if ends else f"{value:.3g}"
 
 

@@ -1,8 +1,8 @@
 """How groups of people fare, as tables of the model pages: results by group, and differences from the largest group."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mlpipe_dagster.automl.fairness.report import Disparity
+from mlpipe_dagster.automl.fairness.report import Disparity, Figures
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW
 from mlpipe_dagster.reports.model_tables import MOST_COLUMNS, Head, Rows, cut, head, span
 from mlpipe_dagster.reports.texts import texts
@@ -22,6 +22,10 @@ def groups(explanation: ModelExplanation) -> dict[str, object]:
     said = t("details.disparities_clear" if clear else "details.disparities_none", count=count)
     return {
         "group_tables": list(_groups(explanation)),
+        "class_tables": list(_by_class(explanation)),
+        "reliability_note": t(
+            "details.class_reliability_note" if _several(explanation) else "details.group_reliability_note"
+        ),
         "reliability_head": head("group", "#predicted_mean", "#observed", "#interval", "#rows"),
         "reliability_tables": list(_reliability(explanation)),
         "disparity_head": head(
@@ -39,20 +43,50 @@ def _groups(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows]]:
     t = texts()
     for column in dict.fromkeys(group.column for group in explanation.groups):
         groups = [group for group in explanation.groups if group.column == column]
-        measures = list(dict.fromkeys(name for group in groups for name in group.values))
-        named = tuple((t.sentences.get(f"group_values.{name}", name), True) for name in measures)
         rows = [
             (
                 f"{group.group} *" if group.small else group.group,
                 number_text(group.rows, 15) if group.rows else t.plain("cells.fewer", most=SUPPRESSED_BELOW),
-                *(
-                    t.plain("cells.hidden") if (value := group.values.get(name)) is None else number_text(value)
-                    for name in measures
-                ),
+                *_values(group, _measures(groups)),
             )
             for group in groups
         ]
-        yield column, (*head("group", "#test_rows"), *named), rows
+        yield column, (*head("group", "#test_rows"), *_named(_measures(groups))), rows
+
+
+def _several(explanation: ModelExplanation) -> bool:
+    return any(group.classes for group in explanation.groups)
+
+
+def _by_class(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows, str]]:
+    """By sensitive column: each group's results for one class after the other."""
+    for column in dict.fromkeys(group.column for group in explanation.groups if group.classes):
+        found = [(group, one) for group in explanation.groups if group.column == column for one in group.classes]
+        measures = _measures([one for _, one in found])
+        rows = [
+            (f"{group.group} *" if group.small else group.group, one.outcome, *_values(one, measures))
+            for group, one in found[:MOST_DISPARITIES]
+        ]
+        yield column, (*head("group", "class"), *_named(measures)), rows, cut(len(found), MOST_DISPARITIES)
+
+
+def _measures(figures: Sequence[Figures]) -> list[str]:
+    return list(dict.fromkeys(name for one in figures for name in one.values))
+
+
+def _named(measures: Sequence[str]) -> Head:
+    return tuple((texts().sentences.get(f"group_values.{name}", name), True) for name in measures)
+
+
+def _values(figures: Figures, measures: Sequence[str]) -> Iterator[str]:
+    """The values with their intervals."""
+    t = texts()
+    for name in measures:
+        value, ends = figures.values.get(name), figures.intervals.get(name)
+        if value is None:
+            yield t.plain("cells.hidden")
+        else:
+            yield f"{number_text(value)} ({span(*ends)})" if ends else number_text(value)
 
 
 def _reliability(explanation: ModelExplanation) -> Iterator[tuple[str, Rows]]:

@@ -6,6 +6,7 @@ The order of work: count every group, compare it with the reference group, corre
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +20,17 @@ from mlpipe_dagster.automl.fairness.rates import (
     MAE,
     MEAN_ERROR,
     MEAN_PREDICTION,
+    OVERCONFIDENCE,
     RATES,
     SLOPE,
     Side,
     cells_of,
     moments_of,
 )
-from mlpipe_dagster.automl.fairness.report import (
-    Disparity,
-    Fairness,
-    GroupMetrics,
-    ReliabilityBin,
-)
+from mlpipe_dagster.automl.fairness.report import ClassMetrics, Disparity, Fairness, GroupMetrics, ReliabilityBin
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.bias import intervals
+from mlpipe_dagster.bias.intervals import FloatArray
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW, TOO_FEW_BELOW
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -69,7 +67,7 @@ def measure_fairness(groupings: Sequence[Grouping], outcome: Outcome, classes: S
     found: list[tuple[Disparity, tuple[str, ...]]] = []
     for grouping in groupings:
         masks = {str(name): grouping.labels == name for name in sorted(set(grouping.labels))}
-        groups += [_group(grouping.column, name, outcome, mask, task) for name, mask in masks.items()]
+        groups += [_group(grouping.column, name, outcome, mask, classes, task) for name, mask in masks.items()]
         found += _compare(grouping, masks, outcome, classes, task)
     entropy = generalized_entropy(outcome.truth == 1, outcome.choice == 1) if task is TaskKind.BINARY else None
     return Fairness(groups=tuple(groups), disparities=_corrected(found), overall=(entropy,) if entropy else ())
@@ -90,34 +88,56 @@ def _side(outcome: Outcome, rows: Mask, task: TaskKind, code: int | None = None)
         values = {MEAN_PREDICTION: predicted, MEAN_ERROR: errors, MAE: np.abs(errors)}
         return Side(count, moments={name: moments_of(value) for name, value in values.items()})
     choice = outcome.choice[rows]
+    chances, true = _chances(outcome, rows, task, code)
+    off = moments_of(chances - true)
     if task is TaskKind.MULTICLASS and code is None:
-        return Side(count, cells_of(np.ones(count, dtype=bool), choice == truth))
-    if task is TaskKind.MULTICLASS:
-        return Side(count, cells_of(truth == code, choice == code))
-    chances, true = outcome.predicted[rows, 1], truth == 1
-    slope = calibration_slope(chances, true)
-    return Side(count, cells_of(true, choice == 1), {CALIBRATION: moments_of(chances - truth)}, slope)
+        return Side(count, cells_of(np.ones(count, dtype=bool), true), {OVERCONFIDENCE: off})
+    said = choice == (1 if code is None else code)
+    return Side(count, cells_of(true, said), {CALIBRATION: off}, calibration_slope(chances, true))
 
 
-def _group(column: str, name: str, outcome: Outcome, rows: Mask, task: TaskKind) -> GroupMetrics:
-    side = _side(outcome, rows, task)
-    bins = reliability(outcome.predicted[rows, 1], outcome.truth[rows] == 1) if task is TaskKind.BINARY else ()
-    values: dict[str, float | None] = {}
-    ends: dict[str, tuple[float, float]] = {}
-    for rate, interval, value in (*_shown(side, RATES_SHOWN[task]), *_of_probabilities(side, bins, task)):
-        values[rate] = value
-        if interval:
-            ends[rate] = interval
-    hidden = side.rows < SUPPRESSED_BELOW
+def _chances(outcome: Outcome, rows: Mask, task: TaskKind, code: int | None) -> tuple[FloatArray, Mask]:
+    """Probability of a class, and where it was true: of `code`, of the positive class, or of the one answered."""
+    truth, predicted = outcome.truth[rows], outcome.predicted[rows]
+    if task is TaskKind.MULTICLASS and code is None:
+        return predicted.max(axis=1), outcome.choice[rows] == truth
+    of = 1 if code is None else code
+    return predicted[:, of], truth == of
+
+
+def _group(
+    column: str, name: str, outcome: Outcome, rows: Mask, classes: Sequence[str], task: TaskKind
+) -> GroupMetrics:
+    count = int(rows.sum())
+    codes = [code for code in _codes(outcome, classes, task) if code is not None]
     return GroupMetrics(
         column=column,
         group=name,
-        rows=0 if hidden else side.rows,
-        small=side.rows < TOO_FEW_BELOW,
-        values=values,
-        intervals=ends,
-        reliability=bins,
+        rows=0 if count < SUPPRESSED_BELOW else count,
+        small=count < TOO_FEW_BELOW,
+        **_figures(outcome, rows, task),
+        classes=tuple(ClassMetrics(outcome=classes[code], **_figures(outcome, rows, task, code)) for code in codes),
     )
+
+
+class _Figures(TypedDict):
+    """What is shown of a group, of all its classes or one."""
+
+    values: dict[str, float | None]
+    intervals: dict[str, intervals.Interval]
+    reliability: tuple[ReliabilityBin, ...]
+
+
+def _figures(outcome: Outcome, rows: Mask, task: TaskKind, code: int | None = None) -> _Figures:
+    side = _side(outcome, rows, task, code)
+    bins = () if task is TaskKind.REGRESSION else reliability(*_chances(outcome, rows, task, code))
+    rates = RATES_SHOWN[task] if code is None else tuple(RATES)
+    shown = [*_shown(side, rates), *(_of_probabilities(side, bins) if task is not TaskKind.REGRESSION else ())]
+    return {
+        "values": {name: value for name, _, value in shown},
+        "intervals": {name: ends for name, ends, _ in shown if ends},
+        "reliability": bins,
+    }
 
 
 def _shown(side: Side, rates: Iterable[str]) -> Iterator[tuple[str, intervals.Interval | None, float | None]]:
@@ -132,14 +152,14 @@ def _shown(side: Side, rates: Iterable[str]) -> Iterator[tuple[str, intervals.In
 
 
 def _of_probabilities(
-    side: Side, bins: tuple[ReliabilityBin, ...], task: TaskKind
+    side: Side, bins: tuple[ReliabilityBin, ...]
 ) -> Iterator[tuple[str, intervals.Interval | None, float | None]]:
-    """Calibration error and slope of a group of a binary model; too few rows hide both."""
-    if task is not TaskKind.BINARY:
-        return
+    """Calibration error, and slope of a single class; too few rows hide both."""
     found = expected_calibration_error(bins) if bins else None
     ends = (found.low, found.high) if found and found.low is not None and found.high is not None else None
     yield ECE, ends, found.value if found else None
+    if OVERCONFIDENCE in side.moments:
+        return
     slope = side.slope if bins else None
     yield SLOPE, slope.ends if slope else None, slope.value if slope else None
 

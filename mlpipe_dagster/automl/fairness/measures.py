@@ -19,6 +19,7 @@ from mlpipe_dagster.automl.fairness.rates import (
     MAE,
     MEAN_ERROR,
     MEAN_PREDICTION,
+    OVERCONFIDENCE,
     RATES,
     SLOPE,
     Rate,
@@ -31,6 +32,7 @@ from mlpipe_dagster.bias.pairs import Estimate
 from mlpipe_dagster.vocabulary import TaskKind
 
 BINARY = frozenset({TaskKind.BINARY})
+SEVERAL = frozenset({TaskKind.MULTICLASS})
 CLASSES = frozenset({TaskKind.BINARY, TaskKind.MULTICLASS})
 NUMBERS = frozenset({TaskKind.REGRESSION})
 CLARIFY = "Amazon SageMaker Clarify, post-training data and model bias metrics"
@@ -38,7 +40,8 @@ NEWCOMBE, KATZ = "Newcombe's hybrid score interval", "Katz's log interval"
 WELCH, BOOTSTRAP = "Welch's t interval", "bootstrap of both groups, fixed seed"
 WALD = "Wald's interval of both slopes"
 CALIBRATION_DIFFERENCE, SLOPE_DIFFERENCE = "calibration difference", "calibration slope difference"
-OF_PROBABILITIES = (CALIBRATION_DIFFERENCE, SLOPE_DIFFERENCE)
+CONFIDENCE_DIFFERENCE = "overconfidence difference"
+OF_PROBABILITIES = (CALIBRATION_DIFFERENCE, SLOPE_DIFFERENCE, CONFIDENCE_DIFFERENCE)
 """What means nothing where a model gives no probabilities."""
 
 
@@ -248,15 +251,21 @@ MEASURES: tuple[Kind, ...] = (
         (-1.0, 1.0), 0.0, f"{CLARIFY} (AD)", NEWCOMBE, _rows, _difference(RATES["accuracy"]), ("accuracy",), "all",
     ),
     Kind(
-        CALIBRATION_DIFFERENCE, BINARY, "(mean probability - share that came true)_a - the same of d",
+        CALIBRATION_DIFFERENCE, CLASSES, "(mean probability - share that came true)_a - the same of d",
         "the reference group is rated higher than it turns out, compared with the other", (-2.0, 2.0), 0.0,
         "Kleinberg, Mullainathan and Raghavan 2017", WELCH, _rows, _mean_difference(CALIBRATION), (CALIBRATION,),
     ),
     Kind(
-        SLOPE_DIFFERENCE, BINARY, "b_a - b_d, with logit P(true) = c + b logit(probability) in each group",
+        SLOPE_DIFFERENCE, CLASSES, "b_a - b_d, with logit P(true) = c + b logit(probability) in each group",
         "probabilities of the reference group are less extreme than they should be, compared with the other",
         (-math.inf, math.inf), 0.0, "Cox 1958; Van Calster et al. 2019", WALD, _rarer_outcome, slope_difference,
         (SLOPE,),
+    ),
+    Kind(
+        CONFIDENCE_DIFFERENCE, SEVERAL, "(mean probability of the answer - accuracy)_a - the same of d",
+        "the model is surer than it is right of the reference group, compared with the other", (-2.0, 2.0), 0.0,
+        "Guo et al. 2017 (confidence calibration)", WELCH, _rows, _mean_difference(OVERCONFIDENCE), (OVERCONFIDENCE,),
+        "all",
     ),
     Kind(
         "treatment equality", BINARY, "FN_d / FP_d - FN_a / FP_a",

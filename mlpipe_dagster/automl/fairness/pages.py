@@ -36,12 +36,15 @@ fewer than {SUPPRESSED_BELOW}, not shown.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _TAIL = f"""
-Of each group of two classes, its **calibration**: rows by probability in up to {MOST_BINS} bins of as many rows each
+Of each group its **calibration**: rows by probability in up to {MOST_BINS} bins of as many rows each
 ({ROWS_A_BIN} or more), mean probability beside the share that came true (Wilson's interval); the **expected
 calibration error**, the mean of their distances weighted by rows (Naeini et al. 2015; outcomes resampled within the
 bins, the lower end less what chance alone makes); the **calibration slope** b, 1 where probabilities are spread as they
 should be, below it where they are too extreme (Cox 1958; Wald's interval). By chance alone small groups have larger
-errors than large ones: groups are compared by the slope and the mean, not by the error.
+errors than large ones: groups are compared by the slope and the mean, not by the error. Of more than two classes this
+is done for each of the 10 most frequent against the others, and for the class that is answered: bins by its
+probability, beside the share of answers that are right; their **overconfidence**, mean probability of the answer
+\u2212 accuracy, above 0 where the model is surer than it is right (Guo et al. 2017; Student's t interval).
 
 Of all rows together, for two classes: the **generalized entropy index** of the benefit b = predicted \u2212 true + 1:
 mean of ((b / mean b)² \u2212 1) / 2, from 0 (Speicher et al. 2018, alpha 2; bootstrap).

@@ -24,7 +24,24 @@ class ReliabilityBin(_Frozen):
     rows: int
 
 
-class GroupMetrics(_Frozen):
+class Figures(_Frozen):
+    """How the model does on some rows."""
+
+    values: dict[str, FiniteFloat | None]
+    """By the names in `rates.py`; None where fewer than five rows count for it."""
+    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
+    """95 % intervals of the values: Wilson's of rates, Student's t of means, and those of docs/model-fairness.md."""
+    reliability: tuple[ReliabilityBin, ...] = ()
+    """Of two classes by probability, of more by that of the class that is answered; empty for fewer than 40 rows."""
+
+
+class ClassMetrics(Figures):
+    """How the model does on a group's test rows for one of several classes, held against all others."""
+
+    outcome: str
+
+
+class GroupMetrics(Figures):
     """How the model does on the test rows of one group of a sensitive column."""
 
     column: str
@@ -33,12 +50,8 @@ class GroupMetrics(_Frozen):
     """Test rows; 0 where they are fewer than five and not shown."""
     small: bool
     """Fewer than 30 test rows: the numbers say little."""
-    values: dict[str, FiniteFloat | None]
-    """By the names in `rates.py`; None where fewer than five rows count for it. Of several classes: accuracy alone."""
-    intervals: dict[str, tuple[FiniteFloat, FiniteFloat]] = {}
-    """95 % intervals of the values: Wilson's of rates, Student's t of means, and those of docs/model-fairness.md."""
-    reliability: tuple[ReliabilityBin, ...] = ()
-    """Of two classes, by probability; empty for fewer than 40 rows."""
+    classes: tuple[ClassMetrics, ...] = ()
+    """Of several classes: each of the ten most frequent."""
 
 
 class Disparity(_Frozen):

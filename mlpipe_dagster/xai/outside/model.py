@@ -5,7 +5,7 @@ what is made of it says so.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from mlpipe_dagster.automl.columns import kind_of
 from mlpipe_dagster.automl.fairness.measure import measure_fairness
 from mlpipe_dagster.automl.fairness.measures import OF_PROBABILITIES
 from mlpipe_dagster.automl.fairness.rates import CALIBRATIONS
-from mlpipe_dagster.automl.fairness.report import Fairness
+from mlpipe_dagster.automl.fairness.report import Fairness, Figures
 from mlpipe_dagster.automl.groups import groupings
 from mlpipe_dagster.automl.metrics import Outcome, measure, wilson
 from mlpipe_dagster.automl.model import Estimate, FeatureColumn, FeatureSchema, TrainedModel, TrainingSpec
@@ -30,6 +30,7 @@ from mlpipe_dagster.xai.outside.skops_model import SkopsModel
 MOST_ROWS = 5_000
 AGREEMENT = 0.95
 UNKNOWN = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
+AnyFigures = TypeVar("AnyFigures", bound=Figures)
 _WITHOUT_CHANCES = ("log loss", "ROC AUC")
 
 
@@ -224,14 +225,18 @@ def _fairness(
     if not votes:
         return found
     groups = [
-        group.model_copy(
-            update={"values": {name: value for name, value in group.values.items() if name not in CALIBRATIONS}}
-            | {"reliability": ()}
+        _without_probabilities(group).model_copy(
+            update={"classes": tuple(_without_probabilities(one) for one in group.classes)}
         )
         for group in found.groups
     ]
     kept = [one for one in found.disparities if one.measure not in OF_PROBABILITIES]
     return found.model_copy(update={"groups": tuple(groups), "disparities": tuple(kept)})
+
+
+def _without_probabilities(metrics: AnyFigures) -> AnyFigures:
+    values = {name: value for name, value in metrics.values.items() if name not in CALIBRATIONS}
+    return metrics.model_copy(update={"values": values, "reliability": ()})
 
 
 def _asked(

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 
 from mlpipe_dagster.automl.fairness.calibration import calibration_slope, expected_calibration_error, reliability
 from mlpipe_dagster.automl.fairness.measure import Grouping, measure_fairness
 from mlpipe_dagster.automl.fairness.measures import MEASURES, equalized_odds_difference, measures_for
 from mlpipe_dagster.automl.fairness.overall import consistency
 from mlpipe_dagster.automl.fairness.pages import measures_page
-from mlpipe_dagster.automl.fairness.rates import Side
+from mlpipe_dagster.automl.fairness.rates import ECE, Side
 from mlpipe_dagster.automl.fairness.report import Disparity, Fairness
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.vocabulary import TaskKind
@@ -223,11 +224,64 @@ def test_several_classes_one_after_the_other() -> None:
         [Grouping("g", groups.astype(object), "a")], Outcome(truth.astype(float), np.eye(3)[said]), ("x", "y", "z")
     )
     assert {one.outcome for one in three.disparities} == {None, "x", "y", "z"}
-    assert [set(group.values) for group in three.groups] == [{"accuracy"}] * 2
+    assert [set(group.values) for group in three.groups] == [{"accuracy", "overconfidence", ECE}] * 2
+    assert [one.outcome for one in three.groups[0].classes] == [one.outcome for one in three.groups[1].classes]
     assert between(three, "accuracy difference", outcome=None).value == pytest.approx(1 - (said == truth)[300:].mean())
     more = between(three, "DPPL", outcome="z")
     assert more.clear
     assert more.value == pytest.approx((said[:300] == 2).mean() - (said[300:] == 2).mean())
+
+
+@pytest.fixture(scope="module")
+def several() -> tuple[np.ndarray, Outcome, Fairness]:
+    """Three classes in groups a and b: of b the probabilities are too extreme."""
+    draw = np.random.default_rng(3)
+    groups, scores = np.repeat(["a", "b"], [240, 120]), draw.normal(size=(360, 3))
+    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    truth = np.array([draw.choice(3, p=row) for row in chances], dtype=float)
+    said = np.exp(np.where(groups == "b", 3.0, 1.0)[:, None] * scores)
+    outcome = Outcome(truth, said / said.sum(axis=1, keepdims=True))
+    return groups, outcome, measure_fairness([Grouping("g", groups.astype(object), "a")], outcome, ("x", "y", "z"))
+
+
+@pytest.mark.parametrize("group", ["a", "b"])
+@pytest.mark.parametrize("name", ["x", "y", "z"])
+def test_calibration_of_a_class_is_that_of_scikit_learn(
+    several: tuple[np.ndarray, Outcome, Fairness], group: str, name: str
+) -> None:
+    """scikit-learn's calibration_curve and unpenalised logistic regression, of the class against all others."""
+    groups, outcome, found = several
+    rows, code = groups == group, "xyz".index(name)
+    true, chance = outcome.truth[rows] == code, outcome.predicted[rows, code]
+    of_group = next(one for one in found.groups if one.group == group)
+    figures = next(one for one in of_group.classes if one.outcome == name)
+    shares, means = calibration_curve(true, chance, n_bins=len(figures.reliability), strategy="quantile")
+    assert len(figures.reliability) == (10 if group == "a" else 6)
+    assert [one.observed for one in figures.reliability] == pytest.approx(shares.tolist())
+    assert [one.predicted for one in figures.reliability] == pytest.approx(means.tolist())
+    assert figures.values[ECE] == pytest.approx(float(np.abs(shares - means).mean()))
+    assert figures.values["calibration error"] == pytest.approx(float(chance.mean() - true.mean()))
+    logits = np.log(chance / (1 - chance))[:, None]
+    slope = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits, true).coef_[0, 0]
+    assert figures.values["calibration slope"] == pytest.approx(slope, rel=1e-4)
+    assert {"true positive rate", "positive predictive value"} < set(figures.values)
+    assert set(figures.intervals) == set(figures.values)
+
+
+def test_calibration_of_several_classes_is_compared(several: tuple[np.ndarray, Outcome, Fairness]) -> None:
+    groups, outcome, found = several
+    right, sure = outcome.choice == outcome.truth, outcome.predicted.max(axis=1)
+    for one in found.groups:
+        rows = groups == one.group
+        shares, means = calibration_curve(right[rows], sure[rows], n_bins=len(one.reliability), strategy="quantile")
+        assert [held.observed for held in one.reliability] == pytest.approx(shares.tolist())
+        assert one.values[ECE] == pytest.approx(float(np.abs(shares - means).mean()))
+    a, b = ((sure - right)[groups == name].mean() for name in "ab")
+    assert between(found, "overconfidence difference", outcome=None).value == pytest.approx(a - b)
+    assert between(found, "overconfidence difference", outcome=None).clear
+    assert between(found, "calibration slope difference", outcome="x").clear
+    assert {one.outcome for one in found.disparities if one.measure == "calibration difference"} == {"x", "y", "z"}
+    assert {one.measure for one in found.disparities} == {kind.name for kind in measures_for(TaskKind.MULTICLASS)}
 
 
 def test_measures_that_share_a_test_are_corrected_once(found: Fairness) -> None:
