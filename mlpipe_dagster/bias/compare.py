@@ -71,13 +71,18 @@ def compare(target: Target, subject: Subject) -> FeatureBias:
         why=subject.why,
         groups=tuple(_group(target, group, sides[group.name], known) for group in subject.groups),
         reference=reference,
-        reference_reason="the largest group" if reference else "",
+        reference_reason=_reason(sides, reference) if reference else "",
         missing=subject.missing,
         grouping=subject.note,
         measures=(*measures, *shares),
         tests=tuple(_test(name, versus, pair) for name, versus, pair in compared),
         representation=representation,
     )
+
+
+def _reason(sides: dict[str, Side], reference: str) -> str:
+    largest = sides[reference].size == max(side.size for side in sides.values())
+    return "the largest group" if largest else "the group with most known outcomes"
 
 
 def _sides(target: Target, tally: Tally) -> list[Side]:

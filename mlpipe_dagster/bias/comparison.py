@@ -13,7 +13,7 @@ from mlpipe_dagster.bias.cross import MOST_CROSSED_CLASSES, coarser, crossed_sub
 from mlpipe_dagster.bias.gaps import most_unequal_gaps
 from mlpipe_dagster.bias.groups import Labels, Table
 from mlpipe_dagster.bias.intervals import IntArray
-from mlpipe_dagster.bias.labels import group_label
+from mlpipe_dagster.bias.labels import group_labels
 from mlpipe_dagster.bias.reading import Target
 from mlpipe_dagster.bias.report import FeatureBias, Gaps
 from mlpipe_dagster.bias.sensitive import SensitiveColumn
@@ -82,11 +82,12 @@ def _subjects(
     for index, (sensitive, labels) in enumerate(zip(columns, counted.labels, strict=True)):
         tally = counted.cube.tally((index,))
         names = [labels.names[position] for position in tally.groups[:, 0]]
+        called = group_labels(sensitive.column, sensitive.kind, names)
         yield Subject(
             column=sensitive.column,
             kind=sensitive.kind,
             why=sensitive.why,
-            groups=tuple(GroupName(name, group_label(sensitive.column, sensitive.kind, name)) for name in names),
+            groups=tuple(map(GroupName, names, called)),
             tally=tally,
             missing=counted.row_count - int(tally.sizes.sum()),
             note=labels.note,

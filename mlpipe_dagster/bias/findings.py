@@ -13,6 +13,7 @@ from mlpipe_dagster.bias.labels import frequencies, outcome_label, quoted
 from mlpipe_dagster.bias.report import (
     SIGNIFICANT,
     SUPPRESSED_BELOW,
+    TOO_FEW_BELOW,
     BiasReport,
     FeatureBias,
     Finding,
@@ -94,11 +95,12 @@ def find(
         Finding(severity="notice", headline="A column was not measured", detail=text, kind="quality")
         for text in problems
     ]
-    found += [] if features else [_NOTHING_SENSITIVE]
+    found += [] if features else [_NOTHING_LEFT if problems else _NOTHING_SENSITIVE]
     for feature in features:
         found += [*_small_groups(feature, row_count), *_missing_groups(feature, row_count)]
+        found += [*_unknown_outcomes(feature, about.target), *_spellings(feature)]
     found += [*_quality(quality, row_count, about.target), *_rare_classes(overall, about)]
-    return Worded(ordered((*found, *further)), _verdict(judged))
+    return Worded(ordered((*found, *further)), _verdict(judged, named=bool(problems)))
 
 
 def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -261,8 +263,18 @@ _NOTHING_SENSITIVE = Finding(
 )
 
 
+_NOTHING_LEFT = _NOTHING_SENSITIVE.model_copy(
+    update={
+        "detail": "None of the columns that were named has groups that can be compared.",
+        "meaning": "The columns may have other names in this table, or hold what tells single people apart.",
+        "advice": "Name columns of this table that say which group a row belongs to, or none to have them found.",
+    }
+)
+
+
 def _is_small(group: Group) -> bool:
-    return group.too_few or ((group.share or 0) < SMALL_SHARE and (group.count or 0) < SMALL_COUNT)
+    few = group.too_few and (group.count or 0) < TOO_FEW_BELOW
+    return few or ((group.share or 0) < SMALL_SHARE and (group.count or 0) < SMALL_COUNT)
 
 
 def counted(group: Group) -> str:
@@ -271,9 +283,8 @@ def counted(group: Group) -> str:
 
 
 def _small_groups(feature: FeatureBias, row_count: int) -> Iterator[Finding]:
-    small = [
-        group for group in feature.groups if feature.reference and group.name != feature.reference and _is_small(group)
-    ]
+    others = [group for group in feature.groups if feature.reference and group.name != feature.reference]
+    small = [group for group in others if _is_small(group)]
     if not small:
         return
     known = row_count - feature.missing
@@ -287,6 +298,47 @@ def _small_groups(feature: FeatureBias, row_count: int) -> Iterator[Finding]:
         advice="Test a model on small groups before you rely on it for them: it learns little from few rows.",
         column=feature.column,
     )
+
+
+def _unknown_outcomes(feature: FeatureBias, target: str) -> Iterator[Finding]:
+    """Groups that are large enough, of whose outcomes too few are known."""
+    unknown = [group for group in feature.groups if group.too_few and (group.count or 0) >= TOO_FEW_BELOW]
+    if not unknown:
+        return
+    said = [f"{quoted(group.label)} {_known_outcomes(group)} of {counted(group)} rows" for group in unknown]
+    named = list_text(said[:MOST_NAMED] + ([f"{len(said) - MOST_NAMED} more"] if len(said) > MOST_NAMED else []))
+    yield Finding(
+        severity="warning",
+        headline=f"{feature.column}: outcomes of {list_text([quoted(group.label) for group in unknown[:MOST_NAMED]])} "
+        "are hardly known",
+        detail=f"“{target}” is known for: {named}. Rows without an outcome are left out.",
+        meaning="A model learns little or nothing about these groups, though they are in the table.",
+        limits="How the groups fare: nobody can tell from rows without an outcome.",
+        advice="Find out why the outcome is missing for them before you train, and whether a model is meant for them.",
+        column=feature.column,
+    )
+
+
+def _known_outcomes(group: Group) -> str:
+    known = (group.count or 0) - (group.missing or 0)
+    return f"fewer than {SUPPRESSED_BELOW}" if 0 < known < SUPPRESSED_BELOW else f"{known:,}"
+
+
+def _spellings(feature: FeatureBias) -> Iterator[Finding]:
+    """Values that differ in case and blanks alone: one group, counted as several."""
+    written: dict[str, list[str]] = {}
+    for group in feature.groups:
+        written.setdefault(" ".join(group.name.split()).casefold(), []).append(group.name)
+    several = [f"“{name}”" for names in written.values() if len(names) > 1 for name in names]
+    if several:
+        yield Finding(
+            severity="notice",
+            headline=f"{feature.column}: groups are written in several ways",
+            detail=f"{list_text(several[:10])} are counted as groups of their own.",
+            meaning="Differences between groups may be hidden, or look like chance, because their rows are split.",
+            advice="If they are the same, write them in one way and upload the table again.",
+            column=feature.column,
+        )
 
 
 def _missing_groups(feature: FeatureBias, row_count: int) -> Iterator[Finding]:
@@ -351,7 +403,7 @@ def _rare_classes(overall: Sequence[Outcome], about: About) -> Iterator[Finding]
         )
 
 
-def _verdict(judged: Sequence[tuple[FeatureBias, Contrast]]) -> str:
+def _verdict(judged: Sequence[tuple[FeatureBias, Contrast]], *, named: bool) -> str:
     columns: dict[Judgement, list[str]] = {}
     for feature, contrasted in judged:
         columns.setdefault(contrasted.judgement, []).append(f"“{feature.column}”")
@@ -360,7 +412,7 @@ def _verdict(judged: Sequence[tuple[FeatureBias, Contrast]]) -> str:
             return sentence.format(list_text(columns[judgement]))
     if not judged:
         return (
-            "No sensitive column was found, so unequal outcomes could not be measured: "
+            f"No sensitive column {'that was named could be compared' if named else 'was found'}, so unequal outcomes could not be measured: "
             "this is a report on the quality of the table."
         )
     return f"The groups of {list_text(columns['unmeasured'])} could not be compared: there are too few rows or groups."

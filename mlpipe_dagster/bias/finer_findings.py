@@ -133,16 +133,23 @@ def _conditional(feature: FeatureBias, conditioning: Conditioning, about: About)
         return
     group, reference = (quoted(feature.group(name).label) for name in (plain.group, feature.reference or ""))
     column, left = f"“{conditioning.column}”", within.value / plain.value
-    ends = f"{number_text(within.low or 0.0, 2)} to {number_text(within.high or 0.0, 2)}"
     said, severity = _what_is_left(left, turned=left < 0 and _beyond_zero(within))
     yield Finding(
         severity=severity,
         headline=f"{feature.column}: {said} {column}",
-        detail=f"Disparity of {group} beside {reference}: {number_text(plain.value, 2)} in all rows, "
-        f"{number_text(within.value, 2)} ({ends}) among rows alike in {column}.",
+        detail=f"Of {group} and {reference} together, the share of {group} is {_points(plain)} among rows without "
+        f"{about.outcome} than among rows with it; {_points(within)} among rows alike in {column}.",
         advice=f"Ask whether {column} is itself decided fairly: that a difference goes with it does not make it fair.",
         column=feature.column,
     )
+
+
+def _points(disparity: Measure) -> str:
+    """How much larger or smaller a share is, in points: `22 points (12 to 33) smaller`."""
+    value, low, high = disparity.value or 0.0, disparity.low or 0.0, disparity.high or 0.0
+    way, ends = ("larger", (low, high)) if value >= 0 else ("smaller", (-high, -low))
+    first, last = (number_text(100 * end, 2) for end in ends)
+    return f"{number_text(100 * abs(value), 2)} points ({first} to {last}) {way}"
 
 
 def _what_is_left(left: float, *, turned: bool) -> tuple[str, Severity]:

@@ -5,29 +5,50 @@ Only words; the same ones in findings, pages and plots.
 
 from collections.abc import Mapping, Sequence
 
+from mlpipe_dagster.bias.sensitive import names_sex
 from mlpipe_dagster.bias.words import phrases_of, plain_words
 
+WOMEN, MEN = "women", "men"
 _SEXES: Mapping[str, frozenset[str]] = {
-    "women": phrases_of("female, f, w, woman, women, weiblich, femme, féminin, mujer, femenino, feminino, kvinna, 女"),
-    "men": phrases_of("male, m, man, men, männlich, homme, masculin, hombre, masculino, 男"),
+    WOMEN: phrases_of("female, woman, women, weiblich, femme, féminin, mujer, femenino, feminino, kvinna, 女"),
+    MEN: phrases_of("male, man, men, männlich, homme, masculin, hombre, masculino, 男"),
 }
-_BARE = frozenset({"0", "1", "yes", "no", "true", "false", "y", "n", "t", "f"})
+_PAIRS: Sequence[Mapping[str, str]] = (
+    {"f": WOMEN, "m": MEN},
+    {"w": WOMEN, "m": MEN},  # German
+    {"k": WOMEN, "m": MEN},  # Danish, Norwegian, Polish, Swedish
+    {"f": WOMEN, "h": MEN},  # French
+    {"m": WOMEN, "h": MEN},  # Portuguese, Spanish
+)
+"""What letters mean together; M by itself may be a man, a woman or somebody married."""
+_NEITHER = frozenset("dxou")
+"""Letters beside such a pair: diverse, other, unknown."""
+_BARE = frozenset({"yes", "no", "true", "false"})
 _BASES = (100, 1000, 10000)
 
 
-def group_label(column: str, kind: str, name: str) -> str:
-    """What a group is called: sexes as people, bare values with their column (`foreign = yes`), else its name."""
-    words = " ".join(plain_words(name))
-    if kind == "sex":
-        for people, known in _SEXES.items():
-            if words in known:
-                return people
-    return outcome_label(column, name)
+def group_labels(column: str, kind: str, names: Sequence[str]) -> list[str]:
+    """What the groups of a column are called: sexes as people, bare values with their column (`foreign = yes`)."""
+    sexes = _sexes_in(column, names) if kind == "sex" else {}
+    once = {name: people for name, people in sexes.items() if [*sexes.values()].count(people) == 1}
+    return [once.get(name) or outcome_label(column, name) for name in names]
+
+
+def _sexes_in(column: str, names: Sequence[str]) -> dict[str, str]:
+    """Women and men among the groups; letters where the column's name says sex, and no other letters are beside."""
+    plain = {name: " ".join(plain_words(name)) for name in names}
+    letters = {words for words in plain.values() if len(words) == 1 and words.isascii() and words.isalpha()}
+    pairs = [pair for pair in _PAIRS if pair.keys() <= letters <= pair.keys() | _NEITHER]
+    known = dict(pairs[0]) if pairs and names_sex(column) else {}
+    known |= {word: people for people, words in _SEXES.items() for word in words}
+    return {name: known[words] for name, words in plain.items() if words in known}
 
 
 def outcome_label(column: str, name: str) -> str:
-    """A value by itself where it says enough (`good`), with its column where it is a bare number, yes or no."""
-    bare = name.strip().casefold() in _BARE or name.replace(".", "", 1).lstrip("-").isdigit()
+    """A value by itself where it says enough (`good`), with its column where it is a number, a letter, yes or no."""
+    plain = name.strip().casefold()
+    letter = len(plain) == 1 and plain.isalpha()
+    bare = letter or plain in _BARE or name.replace(".", "", 1).lstrip("-").isdigit()
     return f"{column} = {name}" if bare else name
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mlpipe_dagster.bias import leakage
 from mlpipe_dagster.bias.groups import Labels, Table
-from mlpipe_dagster.bias.labels import group_label
+from mlpipe_dagster.bias.labels import group_labels
 from mlpipe_dagster.bias.proxies import TOGETHER_COLUMNS, TOGETHER_ROWS, Subject, find_proxies
 from mlpipe_dagster.bias.sample import Sample
 from mlpipe_dagster.bias.sensitive import SensitiveColumn
@@ -29,8 +29,7 @@ def look_for_signals(
 ) -> Signals:
     """What columns give away of the sensitive ones and of the target; `classes` is None where that is a number."""
     subjects = [
-        Subject(one.column, [group_label(one.column, one.kind, name) for name in labels[one.column].names])
-        for one in sensitive
+        Subject(one.column, group_labels(one.column, one.kind, labels[one.column].names)) for one in sensitive
     ]
     features = find_proxies(sample, subjects)
     together = any(one.together for one in features)

@@ -54,6 +54,14 @@ def recognise(column: ColumnProfile) -> SensitiveColumn | None:
     return None
 
 
+def names_sex(name: str) -> bool:
+    """Whether a column's name points to sex, and to no other trait."""
+    bare = _Seen(ColumnProfile(name=name, data_type="string", kind="category", missing=0, distinct=_BINARY))
+    return [kind.kind for kind in SENSITIVE_KINDS if not bare.phrases & kind.unless and _name_says(bare, kind)] == [
+        "sex"
+    ]
+
+
 class _Seen:
     """A column as it is held against every kind: its name as phrases, its values in plain words."""
 

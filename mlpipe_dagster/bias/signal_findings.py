@@ -128,7 +128,7 @@ def _conflicts(signals: Signals, target: str) -> Iterator[Finding]:
         kind="quality",
         headline="Rows contradict each other",
         detail=f"{found.rows:,} of {found.looked_at:,} rows have a twin that is alike in every column but “{target}”. "
-        f"No model can be right for more than {percent_text(found.best, 3)} of {which}.",
+        f"No model can be right for more than {percent_text(found.best)} of {which}.",
         meaning="Something that decides the outcome may not be in the table, or some outcomes may be wrong.",
         limits="Chance alone makes twins differ where few columns with few values describe a row.",
         advice="Look at some of these rows: add what tells them apart, or correct their outcome.",

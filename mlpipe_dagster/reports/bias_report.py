@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from markupsafe import Markup
 
 from mlpipe_dagster.bias import findings, intervals
-from mlpipe_dagster.bias.labels import group_label, quoted
+from mlpipe_dagster.bias.labels import outcome_label, quoted
 from mlpipe_dagster.bias.measures import MeasureKind, measures_for
 from mlpipe_dagster.bias.mitigation.report import TransformationReport
 from mlpipe_dagster.bias.report import (
@@ -134,8 +134,8 @@ def render_bias_report(
 
 def _named_in(report: BiasReport) -> Named:
     """What a group is called as it is in the rest of the report: women, men."""
-    kinds = {feature.column: feature.kind for feature in report.features}
-    return lambda column, name: quoted(group_label(column, kinds.get(column, "named"), name))
+    called = {(feature.column, group.name): group.label for feature in report.features for group in feature.groups}
+    return lambda column, name: quoted(called.get((column, name)) or outcome_label(column, name))
 
 
 def _mitigation_tables(part: MitigationPart, level: Level) -> tuple[_Table, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from mlpipe_dagster.bias.labels import group_label, outcome_label, quoted
+from mlpipe_dagster.bias.labels import outcome_label, quoted
 from mlpipe_dagster.bias.mitigation.report import Effect, Transformation, TransformationReport, Value
 from mlpipe_dagster.reports.bias_view import Head, Rows
 from mlpipe_dagster.reports.charts import Bar, bar_chart
@@ -51,7 +51,7 @@ class MitigationPart:
 
 def as_written(column: str, name: str) -> str:
     """A group by its name in the table."""
-    return quoted(group_label(column, "named", name))
+    return quoted(outcome_label(column, name))
 
 
 def mitigation_part(report: TransformationReport, named: Named = as_written) -> MitigationPart:

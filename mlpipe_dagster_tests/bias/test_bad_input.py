@@ -60,6 +60,31 @@ def test_one_group_and_a_column_without_values_beside_a_good_one(tmp_path: Path)
     assert report.findings[0].column == "sex"
 
 
+def test_a_group_whose_outcomes_are_unknown_is_not_called_small(tmp_path: Path) -> None:
+    frame = halves()
+    report = report_of(frame.assign(y=frame["y"].where(frame["sex"] == "m")), tmp_path, "sex")
+    first = report.findings[0]
+    assert (first.severity, first.headline) == ("warning", "sex: outcomes of women are hardly known")
+    assert first.detail.startswith("“y” is known for: women 0 of 100 rows.")
+    assert not [one for one in report.findings if "small" in one.headline]
+
+
+def test_one_group_written_in_several_ways_is_said(tmp_path: Path) -> None:
+    frame = halves().assign(sex=[["Male", "MALE", "female", "female"][n % 4] for n in range(200)])
+    report = report_of(frame, tmp_path, "sex")
+    assert [group.label for group in report.feature("sex").groups if group.label != "women"] == ["MALE", "Male"]
+    said = next(one for one in report.findings if one.headline == "sex: groups are written in several ways")
+    assert said.detail == "“MALE” and “Male” are counted as groups of their own."
+
+
+def test_columns_that_were_named_and_cannot_be_compared(tmp_path: Path) -> None:
+    report = report_of(halves(), tmp_path, "gendr")
+    assert report.verdict.startswith("No sensitive column that was named could be compared,")
+    assert "None of the columns that were named has groups that can be compared." in {
+        one.detail for one in report.findings
+    }
+
+
 def test_five_thousand_categories(tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
     origins = [f"place {one}" for one in generator.integers(0, 5000, 20_000)]

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mlpipe_dagster.bias.findings import contrast, most_unequal
-from mlpipe_dagster.bias.labels import frequencies, group_label, outcome_label
+from mlpipe_dagster.bias.labels import frequencies, group_labels, outcome_label
 from mlpipe_dagster.bias.measure import measure_bias
 from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.vocabulary import TaskKind
@@ -49,13 +49,34 @@ def test_frequencies_keep_rates_apart_where_asked() -> None:
         ("gender", "sex", "Unknown/Invalid", "Unknown/Invalid"),
         ("male", "sex", "1", "male = 1"),
         ("foreign_worker", "nationality", "yes", "foreign_worker = yes"),
-        ("race", "race or ethnicity", "M", "M"),
+        ("race", "race or ethnicity", "M", "race = M"),
+        ("sex", "sex", "M", "sex = M"),
         ("SeniorCitizen", "age", "0.5", "SeniorCitizen = 0.5"),
         ("age", "age", "25 - 45", "25 - 45"),
     ],
 )
 def test_labels_of_groups(column: str, kind: str, name: str, label: str) -> None:
-    assert group_label(column, kind, name) == label
+    assert group_labels(column, kind, [name]) == [label]
+
+
+@pytest.mark.parametrize(
+    ("column", "names", "labels"),
+    [
+        ("sex", ["F", "M"], ["women", "men"]),
+        ("Geschlecht", ["d", "m", "w"], ["Geschlecht = d", "men", "women"]),
+        ("płeć", ["K", "M"], ["women", "men"]),
+        ("sex", ["Male", "MALE", "female"], ["Male", "MALE", "women"]),
+        ("sexo", ["H", "M"], ["men", "women"]),
+        ("sex", ["female", "M"], ["women", "sex = M"]),
+        ("sex", ["M", "S", "F"], ["sex = M", "sex = S", "sex = F"]),  # married? single?
+        ("contract", ["F", "M"], ["contract = F", "contract = M"]),  # taken for sex by its values alone
+        ("sex_and_marital_status", ["F", "M"], ["sex_and_marital_status = F", "sex_and_marital_status = M"]),
+    ],
+)
+def test_letters_are_sexes_only_where_column_and_company_say_so(
+    column: str, names: list[str], labels: list[str]
+) -> None:
+    assert group_labels(column, "sex", names) == labels
 
 
 def test_labels_of_outcomes() -> None:
@@ -68,9 +89,9 @@ def test_a_clear_and_large_difference_is_a_warning(tmp_path: Path) -> None:
     report = report_of(tmp_path, a=(300, 200), b=(150, 250), c=(160, 240))
     first = report.findings[0]
     assert (first.severity, first.column) == ("warning", "race")
-    assert first.headline == "race: “hired = yes” is less common for “b” than for “a”"
+    assert first.headline == "race: “hired = yes” is less common for “race = b” than for “race = a”"
     # 150 of 400 is .375, 300 of 500 is .6
-    assert first.detail.startswith("“hired = yes”: “b” 38 of 100, “a” 60 of 100.")
+    assert first.detail.startswith("“hired = yes”: “race = b” 38 of 100, “race = a” 60 of 100.")
     assert first.detail.endswith("The same holds for 1 further group.")
     assert report.verdict.startswith("Outcomes differ clearly between the groups of “race”.")
 

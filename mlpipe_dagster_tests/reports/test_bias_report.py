@@ -194,6 +194,8 @@ def written(value: object) -> list[str]:
     if 0 <= value <= 1:
         shares += [*frequencies([value]), f"{round(1000 * value)}", of_hundred(value), str(round(100 * value))]
         shares += [number_text(100 * value)]
+    if -1 <= value <= 1:
+        shares += [number_text(abs(100 * value), 2)]  # points
     return [*shares, number_text(value), number_text(value, 4)]
 
 
