@@ -85,11 +85,11 @@ def find(
     problems: Sequence[str],
     further: Sequence[Finding] = (),
 ) -> Worded:
-    """All findings, most serious first, and the verdict; `problems` are sentences about columns not measured.
+    """All findings, most serious first and of those the largest difference, and the verdict.
 
-    `further` are findings made elsewhere.
+    `problems` are sentences about columns not measured, `further` are findings made elsewhere.
     """
-    judged = [(feature, contrast(feature, about.task)) for feature in features]
+    judged = sorted(((one, contrast(one, about.task)) for one in features), key=lambda pair: telling(pair[1]))
     found = [difference(feature, contrasted, about) for feature, contrasted in judged]
     found += [
         Finding(severity="notice", headline="A column was not measured", detail=text, kind="quality")
@@ -411,8 +411,9 @@ def _verdict(judged: Sequence[tuple[FeatureBias, Contrast]], *, named: bool) -> 
         if judgement in columns:
             return sentence.format(list_text(columns[judgement]))
     if not judged:
+        what = "that was named could be compared" if named else "was found"
         return (
-            f"No sensitive column {'that was named could be compared' if named else 'was found'}, so unequal outcomes could not be measured: "
+            f"No sensitive column {what}, so unequal outcomes could not be measured: "
             "this is a report on the quality of the table."
         )
     return f"The groups of {list_text(columns['unmeasured'])} could not be compared: there are too few rows or groups."

@@ -149,7 +149,8 @@ def _points(disparity: Measure) -> str:
     value, low, high = disparity.value or 0.0, disparity.low or 0.0, disparity.high or 0.0
     way, ends = ("larger", (low, high)) if value >= 0 else ("smaller", (-high, -low))
     first, last = (number_text(100 * end, 2) for end in ends)
-    return f"{number_text(100 * abs(value), 2)} points ({first} to {last}) {way}"
+    points = number_text(100 * abs(value), 2)
+    return f"{points} point{'s' * (points != '1')} ({first} to {last}) {way}"
 
 
 def _what_is_left(left: float, *, turned: bool) -> tuple[str, Severity]:

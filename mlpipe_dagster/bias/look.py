@@ -28,9 +28,7 @@ def look_for_signals(
     labels: Mapping[str, Labels],
 ) -> Signals:
     """What columns give away of the sensitive ones and of the target; `classes` is None where that is a number."""
-    subjects = [
-        Subject(one.column, group_labels(one.column, one.kind, labels[one.column].names)) for one in sensitive
-    ]
+    subjects = [Subject(one.column, group_labels(one.column, one.kind, labels[one.column].names)) for one in sensitive]
     features = find_proxies(sample, subjects)
     together = any(one.together for one in features)
     neutral = sum(column.column not in labels for column in sample.columns)

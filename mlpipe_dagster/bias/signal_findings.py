@@ -9,7 +9,7 @@ from mlpipe_dagster.bias.leakage import CONFLICT_ROWS
 from mlpipe_dagster.bias.proxies import of_hundred
 from mlpipe_dagster.bias.report import Finding
 from mlpipe_dagster.bias.signals import FeatureProxies, Guess, Leak, LeakKind, Signals
-from mlpipe_dagster.reports.wording import list_text, number_text, percent_text
+from mlpipe_dagster.reports.wording import list_text, number_text
 
 MOST_NAMED = 8
 MANY_CONFLICTS = 0.01
@@ -128,7 +128,7 @@ def _conflicts(signals: Signals, target: str) -> Iterator[Finding]:
         kind="quality",
         headline="Rows contradict each other",
         detail=f"{found.rows:,} of {found.looked_at:,} rows have a twin that is alike in every column but “{target}”. "
-        f"No model can be right for more than {percent_text(found.best)} of {which}.",
+        f"No model can be right for more than {round(found.best * found.looked_at):,} of {which}.",
         meaning="Something that decides the outcome may not be in the table, or some outcomes may be wrong.",
         limits="Chance alone makes twins differ where few columns with few values describe a row.",
         advice="Look at some of these rows: add what tells them apart, or correct their outcome.",

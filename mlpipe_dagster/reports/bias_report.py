@@ -40,7 +40,7 @@ from mlpipe_dagster.reports.bias_view import (
 )
 from mlpipe_dagster.reports.mitigation import MitigationPart, Named, mitigation_part
 from mlpipe_dagster.reports.page import render
-from mlpipe_dagster.reports.wording import printable
+from mlpipe_dagster.reports.wording import isolated, printable
 from mlpipe_dagster.vocabulary import Level, TaskKind
 
 MOST_BYTES = 2_000_000
@@ -172,7 +172,7 @@ def _rendered(
             "seed": intervals.SEED,
         },
     )
-    return printable(page)
+    return isolated(printable(page))
 
 
 def _sections(report: BiasReport, level: Level) -> list[_Section]:

@@ -4,6 +4,7 @@ Only text; nothing is computed from data here.
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ _DIRECTION_MARKS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206
 _UNPRINTABLE = {code: "\ufffd" for code in (*_CONTROLS, *_DIRECTION_MARKS) if code not in (0x09, 0x0A, 0x0D)}
 
 
+_QUOTED = re.compile("\u201c[^\u201c\u201d]*\u201d")
 _SWAPPED = str.maketrans(",.", ".,")
 _LANGUAGE: ContextVar[str] = ContextVar("language", default="en")
 
@@ -99,6 +101,15 @@ def list_text(words: list[str], conjunction: str = "and") -> str:
 def printable(text: str) -> str:
     """`text` with U+FFFD for what XML forbids and for marks that would turn the writing direction of what follows."""
     return text.translate(_UNPRINTABLE)
+
+
+def isolated(text: str) -> str:
+    """`text` with each quoted name that is written from right to left kept apart: it turns nothing beside it."""
+    return _QUOTED.sub(lambda found: f"\u2068{found[0]}\u2069" if _turns(found[0]) else found[0], text)
+
+
+def _turns(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
 
 
 def text_width(text: str, size: float) -> float:

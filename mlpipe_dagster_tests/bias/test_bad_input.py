@@ -101,7 +101,13 @@ def test_five_thousand_categories(tmp_path: Path) -> None:
 def test_a_numeric_column_becomes_bands(tmp_path: Path) -> None:
     frame = halves().assign(income=np.arange(200) * 10.5)
     feature = report_of(frame, tmp_path, "income").feature("income")
-    assert [group.count for group in feature.groups] == [49, 50, 50, 51]  # a value at an edge belongs above
+    # quartiles 514.5, 1039.5 and 1564.5, half of the rows span 1,050: edges are multiples of 10
+    assert {group.name: group.count for group in feature.groups} == {
+        "under 510": 49,  # 48 * 10.5 = 504
+        "510 to under 1040": 51,  # 99 * 10.5 = 1039.5
+        "1040 to under 1560": 49,  # 148 * 10.5 = 1554
+        "1560 and over": 51,
+    }
     assert feature.grouping == "Values were grouped into about four equal parts."
     assert feature.missing == 0
 

@@ -6,11 +6,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from mlpipe_dagster.bias.mitigation.report import Effect, TransformationReport
 from mlpipe_dagster.choices import Wishes
+from mlpipe_dagster.commands.intervene import mitigate
+from mlpipe_dagster.settings import settings
+from mlpipe_dagster.vocabulary import Mitigation
 from mlpipe_dagster.warehouse import again as running_again
 from mlpipe_dagster.warehouse import datasets, decisions, interventions, models, pipelines, reports
+from mlpipe_dagster_tests.api.servers import running_server
 from mlpipe_dagster_tests.automl.test_mitigation import unequal
 from mlpipe_dagster_tests.defs.flow import Flow, records
 
@@ -78,6 +83,43 @@ def test_a_model_with_reweighing_selects_more_alike(flow: Flow, hiring: Path) ->
     assert abs(line.model.value) < abs(without) - 0.1
     assert None not in (line.model.low, line.model.high, line.before.low, line.after.high)
     assert fairness(flow, "hiring")[1] == "reweighing"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", list(Mitigation), ids=str)
+def test_each_method_is_asked_for_on_the_command_line_and_reaches_the_model(
+    flow: Flow, broker: str, home: Path, hiring: Path, monkeypatch: pytest.MonkeyPatch, method: Mitigation
+) -> None:
+    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "engine": "deterministic:2"}
+    flow.upload(hiring, "hiring", **wishes)
+    tick(flow, "dataset_events", "bias_trigger_events")
+    interventions.cancel_pipeline(flow.warehouse, "hiring", "ada", "ada")
+    tick(flow, "bias_events")  # no training starts: it is cancelled
+    with running_server(home, broker) as server:
+        monkeypatch.setenv("API_BASE", server.base)
+        settings.cache_clear()
+        done = CliRunner().invoke(mitigate, ["hiring", "--method", method.value])
+    assert done.output.startswith(f"hiring runs again from the stage bias. Mitigation: {method.value} (as you asked).")
+    tick(flow, "sweep", "bias_trigger_events", "bias_events", "automl_trigger_events")
+    assert told("bias-events")["has_transformation_report"] is True
+    assert len(records("dataset-events")) == 1
+
+    found, used = report_of(flow), fairness(flow, "hiring")[1]
+    assert (found.method, found.model, used) == (method, "automl_hiring v1", method.value)
+    assert found.transformations
+    assert all(one.column and one.transformation and one.method == method.value for one in found.transformations)
+    line = of_hired(found)
+    assert line.model is not None
+    assert None not in (line.before.low, line.before.high, line.model.low, line.model.high)
+    changes_rows = method in (Mitigation.RESAMPLING, Mitigation.CORRELATION_REMOVER)
+    assert found.mitigated_version == ("v2" if changes_rows else None)
+    if changes_rows:
+        with flow.warehouse.reading() as session:
+            assert datasets.get_version(session, "ada", "hiring", "v2").tags == ["mitigated"]
+    assert set(found.not_read) == {
+        Mitigation.PROXY_DROPPING: {"sex", "club"},
+        Mitigation.CORRELATION_REMOVER: {"sex"},
+    }.get(method, set())
 
 
 def test_the_answer_to_the_bias_report_decides(flow: Flow, hiring: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import (
+    isolated,
     list_text,
     number_text,
     percent_text,
@@ -85,3 +86,8 @@ def test_long_texts_are_cut_to_their_width() -> None:
     assert cut.endswith("…")
     assert text_width(cut, 12) <= 100
     assert shortened("short", 100, 12) == "short"
+
+
+def test_names_written_from_right_to_left_turn_nothing_beside_them() -> None:
+    name = "\u0630\u0643\u0631"
+    assert isolated(f"“{name}” 53 of 100, “men” 31") == f"\u2068“{name}”\u2069 53 of 100, “men” 31"

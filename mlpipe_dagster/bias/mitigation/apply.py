@@ -151,7 +151,7 @@ def _cells(subject: Subject, method: Mitigation, what: str, weights: Floats) -> 
                 after = {"rows": round(total)} if what == "rows" else {"weight": total / rows, "weighted_rows": total}
                 yield Transformation(
                     column=column,
-                    transformation=f"{what} of the rows of one group and outcome",
+                    transformation=f"{'number' if what == 'rows' else what} of the rows of one group and outcome",
                     method=method,
                     original_value={**cell, "rows": rows},
                     modified_value={**cell, **after},
