@@ -50,7 +50,7 @@ class Commands(click.Group):
         if cmd_name not in MODULES:
             return None
         module = importlib.import_module(f"mlpipe_dagster.commands.{MODULES[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
 

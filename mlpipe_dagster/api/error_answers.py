@@ -4,7 +4,9 @@ No stack trace, no input and no internal name leaves the process.
 """
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.errors import BrokerUnavailable, Conflict, ModelError, TableError, TooLarge, UnknownThing, UserError
+from mlpipe_dagster.events import ID_PATTERN
 from mlpipe_dagster.warehouse.objects import ObjectsUnavailable
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ STATUS_OF: dict[type[Exception], int] = {
 KNOWN: tuple[type[Exception], ...] = tuple(STATUS_OF)
 """Whose messages are written for whoever sent the request."""
 
+ID_RULE = "Letters, digits and . _ @ + : = - only, 255 at most; a letter or digit comes first."
 BUSY = "Somebody else changed the same thing at the same moment. Send the request again."
 NO_CATALOGUE = "The catalogue cannot be reached at the moment. Try again shortly."
 OUR_FAULT = "Something went wrong on our side. It is in the log of the API."
@@ -62,6 +66,11 @@ def status_of(error: Exception) -> int:
     return next(STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF)
 
 
+def fault_in_words(fault: Mapping[str, Any]) -> str:
+    """What the validator says of a field; of an id, what one looks like."""
+    return ID_RULE if fault.get("ctx", {}).get("pattern") == ID_PATTERN else str(fault["msg"])
+
+
 def _answer_known(request: Request, error: Exception) -> Response:
     return answer(request, status_of(error), str(error))
 
@@ -74,7 +83,9 @@ def _answer_http(request: Request, error: Exception) -> Response:
 def _answer_invalid(request: Request, error: Exception) -> Response:
     """As FastAPI, without the input: it may be large, private, or no JSON (NaN)."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    faults = [{"loc": list(fault["loc"]), "msg": fault["msg"], "type": fault["type"]} for fault in error.errors()]
+    faults = [
+        {"loc": list(fault["loc"]), "msg": fault_in_words(fault), "type": fault["type"]} for fault in error.errors()
+    ]
     if prefers_html(request):
         return answer(request, 422, "; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in faults))
     return JSONResponse({"detail": faults}, 422)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlpipe_dagster.api.parameters import OptionalText
-from mlpipe_dagster.automl.engines.known import SHORT_BUDGET, parse_engine
+from mlpipe_dagster.automl.engines.known import SHORT_BUDGET, usable_engine
 from mlpipe_dagster.bias.mitigation.choice import MITIGATION_WISHES
 from mlpipe_dagster.bias.shares import parse_shares
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
@@ -70,6 +70,8 @@ def check_pipeline_choices(custom_metadata: Mapping[str, Any], budget_unit: str)
         raise UserError(f"custom_metadata.pipeline.{fault['loc'][0]}: {fault['msg']}.") from error
     if wishes.time_budget:
         parse_time_budget(wishes.time_budget, budget_unit)
+    if wishes.engine:
+        usable_engine(wishes.engine)
 
 
 def _task(text: str, _unit: str) -> str:
@@ -125,7 +127,7 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "target_column_name": lambda text, _unit: text,
     "task_type": _task,
     "time_budget": _budget,
-    "engine": lambda text, _unit: parse_engine(text),
+    "engine": lambda text, _unit: usable_engine(text),
     "short_budget": _one_of(SHORT_BUDGET, "“{}” is nothing that becomes of a short budget."),
     "xai_level": _one_of([level.value for level in Level], "The level “{}” is not known."),
     "sensitive_features": lambda text, _unit: list(split_list(text)),

@@ -22,7 +22,7 @@ from mlpipe_dagster.api.parameters import (
 )
 from mlpipe_dagster.api.templating import prefers_html
 from mlpipe_dagster.api.xai_reports import stored_page
-from mlpipe_dagster.automl.engines.known import ShortBudget
+from mlpipe_dagster.automl.engines.known import ShortBudget, usable_engine
 from mlpipe_dagster.bias.mitigation.choice import MitigationWish
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.events import Id
@@ -57,9 +57,11 @@ class Change(BaseModel):
     """Where to start; by default the first stage that the changes concern."""
 
     def wishes(self) -> Wishes:
-        """The changes as a pipeline understands them; raises TaskError or EngineError for an unknown word."""
+        """The changes as a pipeline understands them; raises TaskError or EngineError for what is not there."""
         if self.task_type is not None:
             parse_task(self.task_type)
+        if self.engine is not None:
+            usable_engine(self.engine)
         return Wishes.model_validate(self.model_dump(exclude={"stage"}))
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.api.parameters import AnyCaseLevel, PlainText, TheWarehouse
-from mlpipe_dagster.automl.engines.known import ShortBudget
+from mlpipe_dagster.automl.engines.known import ShortBudget, usable_engine
 from mlpipe_dagster.bias.mitigation.choice import MitigationWish
 from mlpipe_dagster.choices import AskedKind, Mode, Wishes
 from mlpipe_dagster.events import Id
@@ -75,11 +75,11 @@ def read(user_id: Id, warehouse: TheWarehouse) -> Policy:
     """What this user usually wants; who has no policy says nothing."""
     with warehouse.reading() as session:
         wishes, since = policies.policy_of(session, user_id)
-    effective = wishes.over(Wishes.from_settings(warehouse.settings))
+    effective = wishes.over(Wishes.from_settings(warehouse.settings)).model_dump(mode="json")
     return Policy(
         user_id=user_id,
         updated_at=clock.iso_or_none(since),
-        effective=effective.model_dump(mode="json"),
+        effective={name: effective[name] for name in NewPolicy.model_fields},
         **wishes.model_dump(mode="json"),
     )
 
@@ -87,6 +87,8 @@ def read(user_id: Id, warehouse: TheWarehouse) -> Policy:
 @router.put("/{user_id}/policy")
 def change(user_id: Id, policy: NewPolicy, warehouse: TheWarehouse) -> Policy:
     """Replace the policy as a whole; it holds for what is decided from now on, not for questions that wait already."""
+    if policy.engine is not None:
+        usable_engine(policy.engine)
     with warehouse.transaction() as session:
         policies.put_policy(session, warehouse.settings, user_id, Wishes.model_validate(policy.model_dump()))
     return read(user_id, warehouse)

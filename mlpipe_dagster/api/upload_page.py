@@ -35,7 +35,6 @@ from mlpipe_dagster.warehouse.warehouse import Warehouse
 router = APIRouter(include_in_schema=False, route_class=form_route("md5"))
 Fields = TypeVar("Fields")
 
-ID_RULE = "Letters, digits and . _ @ + : = - only; a letter or digit comes first."
 FILE_RULE = "CSV, TSV, XLSX, JSON or Parquet, up to {}."
 ASKS: Mapping[AskedKind, str] = {
     "target": "which column to predict",
@@ -119,8 +118,7 @@ def _refused(warehouse: Warehouse, caller: Caller, said: dict[str, str], error: 
 
 
 def _in_words(fault: Mapping[str, Any]) -> str:
-    is_id = fault.get("ctx", {}).get("pattern") == ID_PATTERN
-    return ID_RULE if is_id else WORDS.get(fault["type"], str(fault["msg"]))
+    return WORDS.get(fault["type"]) or error_answers.fault_in_words(fault)
 
 
 def _page(
@@ -150,7 +148,7 @@ def _page(
         waiting_told=any(name in entered for name in WAITING),
         mitigations=DEFAULT | MITIGATIONS,
         id_pattern=ID_PATTERN.strip("^$").replace("-]", r"\-]"),  # HTML's own dialect
-        id_rule=ID_RULE,
+        id_rule=error_answers.ID_RULE,
         file_rule=FILE_RULE.format(_size_text(values.max_upload_bytes)),
         limit=values.max_upload_bytes,
         unit=values.time_budget_unit,

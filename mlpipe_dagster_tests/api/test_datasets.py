@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlpipe_dagster.api.app import FORM_BYTES, create_app
+from mlpipe_dagster.automl.engines.known import KnownEngine
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.tables.inspector import Inspector
 from mlpipe_dagster.warehouse.warehouse import Warehouse, open_warehouse
@@ -98,6 +99,28 @@ def test_a_choice_that_is_not_understood_says_what_to_write(
     assert advice in answer.json()["detail"]
     assert stored(home) == []
     assert client.get("/datasets/ann").json() == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "command"),
+    [("flaml", "pip install"), ("AutoSklearn", "mlpipe engines install autosklearn"), ("autogluon", "mlpipe engines")],
+)
+def test_an_engine_that_is_not_installed_is_refused_at_the_upload(
+    client: TestClient, home: Path, monkeypatch: pytest.MonkeyPatch, engine: str, command: str
+) -> None:
+    monkeypatch.setattr(KnownEngine, "is_installed", lambda known: known.name == "portfolio")
+    answer = upload(client, engine=engine)
+    assert answer.status_code == 422
+    assert f"is not installed on this machine. Install it with `{command}" in answer.json()["detail"]
+    assert "or choose the engine portfolio" in answer.json()["detail"]
+    assert stored(home) == []
+    assert upload(client, engine="portfolio").status_code == 200
+    wished = client.put("/datasets/ann/loans", json={"custom_metadata": {"pipeline": {"engine": engine}}})
+    assert (wished.status_code, "is not installed" in wished.json()["detail"]) == (422, True)
+    rerun = client.post("/pipelines/loans/again", json={"engine": engine})
+    assert (rerun.status_code, "is not installed" in rerun.json()["detail"]) == (422, True)
+    policy = client.put("/users/ann/policy", json={"engine": engine})
+    assert (policy.status_code, "is not installed" in policy.json()["detail"]) == (422, True)
 
 
 @pytest.fixture

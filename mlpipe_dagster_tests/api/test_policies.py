@@ -54,6 +54,8 @@ def test_a_policy_is_replaced_as_a_whole(client: TestClient) -> None:
     assert kept.status_code == 200, kept.text
     found = client.get("/users/ann/policy").json()
     assert {name: found[name] for name in WHOLE} == WHOLE == {name: found["effective"][name] for name in WHOLE}
+    assert found.keys() - found["effective"].keys() == {"user_id", "updated_at", "effective"}
+    assert found.keys() >= found["effective"].keys()
     client.put("/users/ann/policy", json={"time_budget": "5m"})
     found = client.get("/users/ann/policy").json()
     assert (found["time_budget"], found["mode"], found["respondents"]) == ("5m", None, None)
@@ -71,11 +73,15 @@ def test_what_a_policy_cannot_say_is_refused_in_words(client: TestClient) -> Non
         ({"ask": ["everything"]}, "Input should be 'target', 'bias' or 'explain'"),
         ({"question_outcome": "explode"}, "Input should be 'default', 'cancel' or 'wait'"),
         ({"xai_level": "guru"}, "Input should be 'beginner', 'intermediate' or 'expert'"),
-        ({"respondents": ["../eve"]}, "String should match pattern"),
+        ({"respondents": ["../eve"]}, "Letters, digits and . _ @ + : = - only"),
         ({"target_column_name": ""}, "at least 1 character"),
         (
             {"engine": "other"},
             "There is no engine “other”. Use one of: auto, portfolio, deterministic, flaml, autosklearn, autogluon.",
+        ),
+        (
+            {"engine": "autosklearn"},
+            "Install it with `mlpipe engines install autosklearn`, or choose the engine portfolio.",
         ),
         ({"short_budget": "ignore"}, "Input should be 'refuse' or 'raise'"),
         ({"colour": "blue"}, "Extra inputs are not permitted"),

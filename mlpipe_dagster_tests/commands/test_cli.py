@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 
+from mlpipe_dagster.cli import MODULES, cli
 from mlpipe_dagster.messaging.embedded import free_port
+from mlpipe_dagster.settings import settings
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 TABLE = "size,price\n1,10\n2,20\n3,30\n"
@@ -29,6 +32,26 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "COLUMNS": "120",
     }
     return {**os.environ, **own}
+
+
+def test_a_policy_is_shown_as_it_was_changed(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_BASE", api)
+    settings.cache_clear()
+    changed = CliRunner().invoke(cli, ["policy", "set", "ann", "time_budget=5m", "respondents=bob, eve"])
+    assert changed.exit_code == 0, changed.exception
+    assert changed.output == CliRunner().invoke(cli, ["policy", "show", "ann"]).output
+    lines = dict(line.split(maxsplit=1) for line in changed.output.splitlines())
+    assert (lines["time_budget"], lines["respondents"]) == ("5m", "bob, eve")
+    assert (lines["xai_level"], lines["positive_class"]) == ("beginner  (a setting)", "nothing said")
+    settings.cache_clear()
+
+
+def test_every_command_of_the_table_is_there_and_says_what_it_does() -> None:
+    told = CliRunner().invoke(cli, ["--help"])
+    assert told.exit_code == 0, told.output
+    for name in MODULES:
+        asked = CliRunner().invoke(cli, [name, "--help"])
+        assert asked.exit_code == 0 and f"cli {name}" in asked.output, asked.output
 
 
 @pytest.fixture

@@ -156,6 +156,13 @@ def require_installed(engine: KnownEngine) -> None:
         )
 
 
+def usable_engine(word: str) -> str:
+    """The word as it is kept. Raises EngineError as `parse_engine`, and where the engine cannot be used here."""
+    kept = parse_engine(word)
+    require_installed(known_engine(kept))
+    return kept
+
+
 def interpreter_of(engine: KnownEngine) -> Path:
     """The Python that an engine runs in: as the setting says, else where `mlpipe engines install` puts it."""
     said = str(getattr(settings(), engine.interpreter))
