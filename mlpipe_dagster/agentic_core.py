@@ -17,6 +17,7 @@ from mlpipe_dagster.choices import (
     choose_target,
     choose_task,
     existing_column,
+    predictable,
     revised,
 )
 from mlpipe_dagster.errors import UserError
@@ -32,7 +33,7 @@ from mlpipe_dagster.events import (
 )
 from mlpipe_dagster.patience import Patience, patience_of
 from mlpipe_dagster.reports.wording import list_text
-from mlpipe_dagster.tables.excerpt import markdown_table
+from mlpipe_dagster.tables.excerpt import in_markdown, markdown_table
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import Level, ReportType, Stage, TaskKind, published_task
 
@@ -180,12 +181,13 @@ def bias_trigger(dataset_id: str, user_id: str, choices: Choices, known: Known) 
         metadata=dict(known.dataset_object),
         record_count=known.profile.row_count if known.profile else None,
     )
-    notice = Notice(subject=f"{dataset_id}: what will happen", body="\n".join(f"- {line}" for line in choices.reasons))
+    reasons = "\n".join(f"- {in_markdown(line)}" for line in choices.reasons)
+    notice = Notice(subject=f"{dataset_id}: what will happen", body=reasons)
     return Trigger(trigger, choices, notice)
 
 
 def _ask_for_target(event: DatasetUploaded, profile: Profile, known: Known) -> Ask:
-    target_field: dict[str, Any] = {"type": "string", "title": "Column to predict", "enum": profile.names}
+    target_field: dict[str, Any] = {"type": "string", "title": "Column to predict", "enum": predictable(profile)}
     task_field: dict[str, Any] = {
         "type": "string",
         "title": "Kind of task",
@@ -203,7 +205,7 @@ def _ask_for_target(event: DatasetUploaded, profile: Profile, known: Known) -> A
     return Ask(
         kind="target",
         subject=f"{event.dataset.name}: which column should be predicted?",
-        body="\n\n".join(filter(None, (f"{size} {proposal}", markdown_table(known.first_rows, guess)))),
+        body="\n\n".join(filter(None, (in_markdown(f"{size} {proposal}"), markdown_table(known.first_rows, guess)))),
         fields={
             "type": "object",
             "properties": {"target_column_name": target_field, "task_type": task_field},
@@ -243,13 +245,14 @@ def _after_bias(event: Event, known: Known) -> Outcome:
 
 def _leak_notice(trigger: AutomlTrigger, leaks: tuple[str, ...], link: str | None) -> Notice:
     one = len(leaks) == 1
-    columns = list_text([f"“{name}”" for name in leaks])
+    columns = in_markdown(list_text([f"“{name}”" for name in leaks]))
+    target = in_markdown(f"“{trigger.target_column_name}”")
     it_is = "it is" if one else "they are"
     return Notice(
         subject=f"{trigger.dataset_id}: {'a column gives' if one else 'columns give'} the target away",
-        body=f"{columns} almost {'says' if one else 'say'} “{trigger.target_column_name}” with no help from others. If "
-        f"{it_is} known only afterwards, the model that is trained now is worth "
-        "nothing: change the pipeline and train without, by “Columns to train without” on its page or "
+        body=f"{columns} almost {'says' if one else 'say'} {target} with no help from others. If {it_is} known "
+        "only afterwards, the model that is trained now is worth nothing: change the pipeline and train without, by "
+        "“Columns to train without” on its page or "
         f"`mlpipe again {trigger.dataset_id} --drop …`.",
         severity="warning",
         link=link,
@@ -274,7 +277,7 @@ def _ask_about_bias(trigger: AutomlTrigger, known: Known) -> Ask:
         "description": f"Those that are known only when the outcome is. {suspects}",
         "items": {"type": "string", "enum": others},
     }
-    found = "\n".join(f"- {line}" for line in known.findings) or "Read the bias report before you decide."
+    found = "\n".join(f"- {in_markdown(line)}" for line in known.findings) or "Read the bias report before you decide."
     return Ask(
         kind="bias",
         subject=f"{trigger.dataset_id}: {_BIAS_QUESTIONS[known.unmeasured]}",

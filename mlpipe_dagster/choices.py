@@ -449,6 +449,13 @@ def _choose_drop(profile: Profile, wishes: Wishes, defaults: Wishes, target: str
     return tuple(dict.fromkeys(wishes.drop)), "as you asked"
 
 
+def predictable(profile: Profile) -> list[str]:
+    """Columns that `existing_column` lets through; all where it does none, so that a choice of one says why not."""
+    return [
+        column.name for column in profile.columns if column.distinct >= BINARY_CLASSES and not column.personal
+    ] or profile.names
+
+
 def existing_column(profile: Profile, name: str) -> ColumnProfile:
     """The target's profile.
 

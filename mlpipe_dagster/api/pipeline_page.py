@@ -17,7 +17,7 @@ from mlpipe_dagster.api.engine_words import engine_choices
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.automl.engines.known import PORTFOLIO
 from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, NO_MITIGATION
-from mlpipe_dagster.choices import BINARY_CLASSES
+from mlpipe_dagster.choices import BINARY_CLASSES, predictable
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TRIGGERED, Level, Mitigation, Stage, TaskKind
 from mlpipe_dagster.warehouse import audit, datasets, pipelines
@@ -134,6 +134,7 @@ def show(
         reload=reload,
         reload_seconds=RELOAD_SECONDS,
         columns=profile.names if profile and is_newest else (),
+        targets=predictable(profile) if profile else (),
         entered=attempt.said if attempt else settled_choices(pipeline),
         fault=attempt.fault if attempt else "",
         tasks=TASKS,

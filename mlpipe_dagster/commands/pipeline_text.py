@@ -1,5 +1,6 @@
 """A pipeline in words and tables, from the object that GET /pipelines/{id} answers. Asks nobody, prints nothing."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,10 @@ LINK_TITLES = {
     "pipeline": "Pipeline",
     "lineage": "Lineage in Dagster",
 }
+
+
+MOST_CHOICES = 30
+GUARDED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def question_text(question: Mapping[str, Any]) -> list[str]:
     example = " ".join(f"{name}={_example(shape)}" for name, shape in fields.items())
     return [
         f"{question['subject']} ({question['dataset_id']} {question['version']}, {question['created_at'][:16]})",
-        *(f"  {line}" for line in question["body"].splitlines() if line.strip()),
+        *(f"  {plain(line)}" for line in question["body"].splitlines() if line.strip()),
         *_terms(question),
         *(f"  {name}: {_field(shape)}" for name, shape in fields.items()),
         f"  Answer with: mlpipe answer {question['id']} {example} --user-id {question['user_id']}",
@@ -129,6 +134,11 @@ AT_DEADLINE = {
 }
 
 
+def plain(markdown: str) -> str:
+    """A line of Markdown without the backslashes that guard its signs, for a terminal."""
+    return GUARDED.sub(r"\1", markdown)
+
+
 def _terms(question: Mapping[str, Any]) -> list[str]:
     """Until when, and who else may answer."""
     others = [user_id for user_id in question.get("respondents", ()) if user_id != question["user_id"]]
@@ -139,8 +149,10 @@ def _terms(question: Mapping[str, Any]) -> list[str]:
 
 def _field(shape: Mapping[str, Any]) -> str:
     parts = [str(shape.get("title") or shape.get("description") or "a value")]
-    if shape.get("enum"):
-        parts.append("one of " + ", ".join(map(str, shape["enum"][:30])))
+    for how, choices in (("one", shape.get("enum")), ("some", shape.get("items", {}).get("enum"))):
+        if choices:
+            more = f" and {len(choices) - MOST_CHOICES} more" if len(choices) > MOST_CHOICES else ""
+            parts.append(f"{how} of {', '.join(map(str, choices[:MOST_CHOICES]))}{more}")
     if shape.get("default") is not None:
         parts.append(f"if you leave it out: {_value(shape['default'])}")
     return "; ".join(parts)
@@ -170,4 +182,6 @@ def link_lines(pipeline: Mapping[str, Any]) -> list[str]:
 
 def failure_lines(pipeline: Mapping[str, Any]) -> list[str]:
     """What the owner was told of failures, newest last."""
-    return [f"{told['subject']}: {told['body']}" for told in pipeline["notifications"] if told["severity"] == "error"]
+    return [
+        f"{told['subject']}: {plain(told['body'])}" for told in pipeline["notifications"] if told["severity"] == "error"
+    ]

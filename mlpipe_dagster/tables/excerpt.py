@@ -14,6 +14,8 @@ MOST_COLUMNS = 8
 LONGEST_CELL = 32
 MEANINGFUL = re.compile(r"[\\`*_\[\]<>&|~!]")
 """What Markdown would take for more than a character."""
+IN_SENTENCES = re.compile(r"[\\`*\[\]<>&|]")
+"""The same where words stand around it: a dash of `loan_id` means nothing there."""
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]], wanted: str | None = None) -> str:
@@ -26,6 +28,11 @@ def markdown_table(rows: Sequence[Mapping[str, str]], wanted: str | None = None)
     left_out = len(rows[0]) - len(names)
     more = f"\n\nAnd {left_out} more column{'s' if left_out > 1 else ''}." if left_out else ""
     return "\n".join(f"| {line} |" for line in cells) + more
+
+
+def in_markdown(sentence: str) -> str:
+    """A sentence that quotes names of strangers, for a text in Markdown: it is read as it stands."""
+    return IN_SENTENCES.sub(r"\\\g<0>", sentence)
 
 
 def _columns(names: list[str], wanted: str | None) -> list[str]:

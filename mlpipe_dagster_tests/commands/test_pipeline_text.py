@@ -134,5 +134,14 @@ def test_a_question_shows_its_choices_and_the_command_that_answers_it() -> None:
     ]
 
 
+def test_some_of_many_are_named_and_guarded_signs_are_shown_plainly() -> None:
+    names = [f"c{number}" for number in range(31)]
+    several = {"type": "array", "title": "Left out", "items": {"type": "string", "enum": names}}
+    asked = {**QUESTION, "body": r"“\<b\>” is `as\_it\_is`.", "fields": {"properties": {"drop": several}}}
+    told = pipeline_text.question_text(asked)
+    assert told[1] == "  “<b>” is `as_it_is`."
+    assert told[2] == f"  drop: Left out; some of {', '.join(names[:30])} and 1 more"
+
+
 def test_durations() -> None:
     assert [duration(seconds) for seconds in (None, 0.44, 12.4, 185)] == ["", "0.4 s", "12 s", "3 min 05 s"]

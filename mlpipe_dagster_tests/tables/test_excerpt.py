@@ -2,7 +2,7 @@
 
 from markdown_it import MarkdownIt
 
-from mlpipe_dagster.tables.excerpt import markdown_table
+from mlpipe_dagster.tables.excerpt import in_markdown, markdown_table
 
 
 def test_a_small_table() -> None:
@@ -30,10 +30,21 @@ def test_identifiers_within_a_value_are_masked() -> None:
     assert "| call ••• |" in markdown_table([{"note": "call ann@example.org"}])
 
 
+HOSTILE = ("<b>", "a|b", "`c`", "*d*", "[e](f)", "&amp;", "g\\", "g\\|h", "![i](j)", "__k__", "<http://l>")
+
+
+def test_a_sentence_that_quotes_a_hostile_name_is_read_as_it_stands() -> None:
+    for name in HOSTILE:
+        if name != "__k__":  # within quotation marks it would be strong; it is harmless
+            shown = MarkdownIt("commonmark", {"html": True}).render(in_markdown(f"We take “{name}” of {name}."))
+            plain = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            assert shown == f"<p>We take “{plain}” of {plain}.</p>\n"
+    assert in_markdown("The target is loan_id.") == "The target is loan_id."
+
+
 def test_hostile_names_and_values_are_shown_as_they_are() -> None:
-    hostile = ["<b>", "a|b", "`c`", "*d*", "[e](f)", "&amp;", "g\\", "g\\|h", "![i](j)", "__k__", "<http://l>"]
     columns = MarkdownIt("commonmark", {"html": False}).enable("table")
-    for text in hostile:
+    for text in HOSTILE:
         shown = columns.render(markdown_table([{text: text, "z": "1"}]))
         plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         assert f"<th>{plain}</th>" in shown and f"<td>{plain}</td>" in shown, shown

@@ -6,6 +6,7 @@ import pytest
 
 from mlpipe_dagster.errors import Conflict, UnknownThing, UserError
 from mlpipe_dagster.events import BiasReported, DatasetUploaded
+from mlpipe_dagster.tables.profile import ColumnProfile
 from mlpipe_dagster.vocabulary import Role
 from mlpipe_dagster.warehouse import decisions, results
 from mlpipe_dagster.warehouse.intake import take_in
@@ -53,6 +54,21 @@ def test_in_mode_ask_the_pipeline_waits_and_triggers_nothing(warehouse: Warehous
     assert status(warehouse) == "waiting"
     assert scenes.outbox_rows(warehouse, "bias-trigger.reported") == []
     assert question.fields["properties"]["target_column_name"]["enum"] == ["income", "sex", "paid"]
+
+
+def test_only_what_can_be_predicted_is_offered_and_a_name_means_nothing_to_markdown(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    found = scenes.profile()
+    same = ColumnProfile(name="same", data_type="object", kind="constant", missing=0, distinct=1)
+    mail = ColumnProfile(name="mail", data_type="object", kind="text", missing=0, distinct=400, personal="email")
+    version = scenes.upload(warehouse, tmp_path, name="<img src=x> [*Loans*](y)", **ASK)
+    scenes.read_table(warehouse, tmp_path, version, found.model_copy(update={"columns": (mail, same, *found.columns)}))
+    with warehouse.reading() as session:
+        asked = session.query(Question).one()
+    assert asked.fields["properties"]["target_column_name"]["enum"] == ["income", "sex", "paid"]
+    assert asked.body.startswith(r"\<img src=x\> \[\*Loans\*\](y) has 400 rows and 5 columns.")
+    assert asked.subject == "<img src=x> [*Loans*](y): which column should be predicted?"
 
 
 def test_a_question_is_answered_once(warehouse: Warehouse, question: Question) -> None:
