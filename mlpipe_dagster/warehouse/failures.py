@@ -36,8 +36,12 @@ def fail_pipeline(
     context: Context,
     run_id: str | None = None,
     actor: Actor = SWEEP,
+    row: LedgerRow | None = None,
 ) -> None:
-    """Announce that the pipeline cannot go on, and tell its owner why and what to do. The same cause says it once."""
+    """Announce that the pipeline cannot go on, and tell its owner why and what to do. The same cause says it once.
+
+    `row`: the work that failed, where there was some; the audit trail names what that followed from.
+    """
     message = message[:LONGEST_MESSAGE]
     event = PipelineFailed(
         event_id=clock.new_event_id("pipeline.failed", owner.dataset_id),
@@ -57,7 +61,8 @@ def fail_pipeline(
     if pipeline and pipeline.status in ("running", "waiting"):
         pipeline.status = "failed"
         audit.record(
-            session, "pipeline.failed", actor, owner, cause=cause, run_id=run_id, stage=stage.value,
+            session, "pipeline.failed", actor, owner, cause=row.cause if row else cause,
+            coordinates=row.coordinates if row else None, run_id=run_id, stage=stage.value,
             error_type=error_type, event=failure_id,
         )  # fmt: skip
 
@@ -85,7 +90,7 @@ def fail_row(
         causation_id=row.causation_id,
     )
     fail_pipeline(
-        session, settings, owner, stage, error_type, message, f"{row.id}/{row.attempt}", context, run_id, actor
+        session, settings, owner, stage, error_type, message, f"{row.id}/{row.attempt}", context, run_id, actor, row
     )
 
 

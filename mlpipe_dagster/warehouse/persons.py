@@ -89,6 +89,10 @@ REMAINS = (
         "what": "the id where others have named it: as who may answer their questions, and who has answered one",
         "why": "These are other persons' records, which say who decided about their data.",
     },
+    {
+        "what": "messages that outside channels were sent: subjects and links",
+        "why": "They are where they were delivered: delete them there. They hold no rows of tables.",
+    },
     {"what": "backups", "why": "They are outside the platform: erase them where they are kept."},
 )
 

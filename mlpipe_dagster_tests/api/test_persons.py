@@ -103,7 +103,13 @@ def test_erasing_leaves_ids_and_nothing_else(ann: TestClient, warehouse: Warehou
     assert receipt["to_be_removed"] == len(hers) > 0
     assert receipt["erased"].items() >= {"datasets": 2, "models": 2, "explanations": 1, "record": 1, "keys": 1}.items()
     assert [path for path in (home / "objects").rglob("*") if path.is_file() and "ann" in path.parts] == []
-    assert {one["what"].split()[0] for one in receipt["remains"]} == {"records", "entries", "the", "backups"}
+    assert {one["what"].split()[0] for one in receipt["remains"]} == {
+        "records",
+        "entries",
+        "the",
+        "messages",
+        "backups",
+    }
     with warehouse.reading() as session:
         for kind in persons.ERASED.values():
             left = list(session.scalars(select(kind).where(kind.user_id == "ann")))

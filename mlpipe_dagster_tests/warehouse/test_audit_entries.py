@@ -98,6 +98,12 @@ def test_a_failure_a_retry_and_a_cancellation(warehouse: Warehouse, loans: int) 
     ]  # fmt: skip
     failed = entries(warehouse, what="stage.failed")[0]
     assert failed.detail["error_type"] == "run_died" and failed.run_id == "run-2"
+    ended = entries(warehouse, what="pipeline.failed")[0]
+    assert (
+        (ended.cause, ended.coordinates)
+        == (failed.cause, failed.coordinates)
+        == (claim.cause, "bias-trigger-events/0/0")
+    )
     assert said(warehouse)[-2:] == [("stage.retried", "user", "ann"), ("pipeline.cancelled", "user", "ann")]
 
 
