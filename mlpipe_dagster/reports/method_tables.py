@@ -33,7 +33,7 @@ def _methods(explanation: ModelExplanation) -> list[tuple[str, str]]:
     error = {"error": "" if method.sampling_error is None else number_text(method.sampling_error, 2)}
     rows = {"explained": number_text(method.explained_rows, 15), "background": number_text(method.background_rows, 15)}
     made = {
-        "shap": t.plain(f"methods.shap_{method.shap}", **error),
+        "shap": t.plain(f"methods.shap_{method.shap}", **error, background=rows["background"]),
         "output": t.output(method.explained),
         "base": ", ".join(number_text(base, 4) for base in method.base),
         "additivity": _additivity(explanation, method, t),

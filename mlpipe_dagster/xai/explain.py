@@ -18,11 +18,12 @@ from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.tables.profile import Profile
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai import lime, performance, summary
-from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
+from mlpipe_dagster.xai.attribution import Attribution, about_positive
 from mlpipe_dagster.xai.calibration import calibration, thresholds
 from mlpipe_dagster.xai.counterfactuals import counterfactual
 from mlpipe_dagster.xai.data_explanation import DataExplanation, Drift, Relation
 from mlpipe_dagster.xai.dependence import dependences, explained_class
+from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster.xai.explanation import ColumnImportance, Counterfactual, LocalExplanation, Method, ModelExplanation
 from mlpipe_dagster.xai.importance import (
     BOOTSTRAP_DRAWS,

@@ -10,7 +10,8 @@ import pandas as pd
 
 from mlpipe_dagster.automl.model import FeatureKind, TrainedModel
 from mlpipe_dagster.tables.personal import MASK
-from mlpipe_dagster.xai.attribution import Attribution, about_positive, attribute
+from mlpipe_dagster.xai.attribution import Attribution, about_positive
+from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster.xai.explanation import Contribution, LocalExplanation
 from mlpipe_dagster.xai.importance import agreement
 from mlpipe_dagster.xai.lime import LocalSurrogate, explain_row

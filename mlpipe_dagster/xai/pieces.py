@@ -14,7 +14,7 @@ How = Literal["exact", "sampled", "left out"]
 
 Sign = Literal["at most", "above", "is", "is not", "is missing", "is known"]
 
-ShapMethod = Literal["trees", "linear", "permutations"]
+ShapMethod = Literal["trees", "linear", "average", "permutations"]
 
 PartName = Literal[
     "shap",

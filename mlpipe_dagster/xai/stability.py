@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.automl.preparation import as_number
-from mlpipe_dagster.xai.attribution import Attribution, attribute
+from mlpipe_dagster.xai.attribution import Attribution
+from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster.xai.importance import TOP, agreement, bootstrapped
 from mlpipe_dagster.xai.pieces import Agreement
 from mlpipe_dagster.xai.pool import features_of

@@ -26,15 +26,17 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
 
 from mlpipe_dagster.automl.calibration import Calibrated
 from mlpipe_dagster.automl.ensemble import blended
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai import attribution
-from mlpipe_dagster.xai.attribution import attribute, chance_or_value, explain_permutations
+from mlpipe_dagster.xai import permutation_explainer, tree_explainer
+from mlpipe_dagster.xai.attribution import chance_or_value
+from mlpipe_dagster.xai.explainers import attribute
+from mlpipe_dagster.xai.permutation_explainer import explain_permutations
 from mlpipe_dagster_tests.xai.models import planted, trained
 
 FEATURES = ["noise", "weak", "strong", "colour"]
@@ -170,7 +172,7 @@ def test_trees_with_categories_of_their_own_are_not_left_to_the_tree_explainer()
 
 
 def test_forests_too_large_for_the_exact_explainer_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attribution, "TREE_OPERATIONS", 1.0)
+    monkeypatch.setattr(tree_explainer, "TREE_OPERATIONS", 1.0)
     table = planted(120)[[*FEATURES, "value"]]
     model = trained(table, "value", TaskKind.REGRESSION, ExtraTreesRegressor(5, random_state=0))
     made = attribute(model.estimator, table[:30], table, model.feature_origins)
@@ -179,7 +181,7 @@ def test_forests_too_large_for_the_exact_explainer_say_so(monkeypatch: pytest.Mo
 
 
 def test_slow_models_are_explained_on_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attribution, "PERMUTATION_EVALUATIONS", 24 * 5 * 30)
+    monkeypatch.setattr(permutation_explainer, "PERMUTATION_EVALUATIONS", 24 * 5 * 30)
     table = planted(200)[[*FEATURES, "value"]]
     model = trained(table, "value", TaskKind.REGRESSION, GradientBoostingRegressor(n_estimators=2))
     assert len(attribute(model.estimator, table, table, model.feature_origins).rows) == 30
@@ -224,6 +226,22 @@ def test_an_ensemble_that_averages_forests_is_explained_exactly_and_a_mixed_one_
     assert made.method == "permutations"
     assert made.sampling_error
     assert made.additivity_holds
+
+
+def test_of_a_mean_of_values_linear_members_are_exact_too_against_the_same_background_as_trees() -> None:
+    table = planted(160)[[*FEATURES, "value"]]
+    forest = ExtraTreesRegressor(5, max_depth=3, random_state=1)
+    boosting = LGBMRegressor(n_estimators=10, verbose=-1, n_jobs=1)
+    model = trained(table, "value", TaskKind.REGRESSION, VotingRegressor([("a", forest), ("b", boosting)]))
+    *before, (name, voting) = model.estimator.steps
+    features = model.estimator[:-1].transform(table)
+    scaled = Pipeline([("scaled", StandardScaler()), ("model", Ridge())]).fit(features, table["value"])
+    ensemble = Pipeline([*before, (name, blended([*voting.estimators_, scaled], [0.5, 0.2, 0.3]))])
+    background, row = table.iloc[20:80], table.iloc[[0]]
+    made = attribute(ensemble, row, background, model.feature_origins)
+    assert (made.method, made.sampling_error, made.background_rows) == ("average", None, 60)
+    expected = shapley(ensemble.predict, row, background, FEATURES)
+    assert dict(zip(made.columns, made.values[0, :, 0].tolist(), strict=True)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_features_that_depend_on_two_columns_are_explained_by_mixing_raw_rows() -> None:

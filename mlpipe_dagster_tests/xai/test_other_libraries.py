@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai.attribution import attribute, explain_permutations
 from mlpipe_dagster.xai.dependence import dependences
+from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster.xai.interactions import interactions
+from mlpipe_dagster.xai.permutation_explainer import explain_permutations
 from mlpipe_dagster.xai.subject import Subject, subject
 from mlpipe_dagster_tests.xai.models import trained
 from mlpipe_dagster_tests.xai.other_libraries import COLUMNS, TEST_ROWS, VALUES, table, tree

@@ -17,12 +17,12 @@ from sklearn.metrics import brier_score_loss, precision_score, recall_score
 from mlpipe_dagster.automl.model import Estimate, Threshold
 from mlpipe_dagster.tables.profile import ColumnProfile
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai.attribution import attribute
 from mlpipe_dagster.xai.budget import Budget
 from mlpipe_dagster.xai.calibration import calibration, thresholds
 from mlpipe_dagster.xai.counterfactuals import counterfactual
 from mlpipe_dagster.xai.dependence import dependences
 from mlpipe_dagster.xai.explain import explain_model
+from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster.xai.importance import agreement
 from mlpipe_dagster.xai.interactions import _jackknife, interactions
 from mlpipe_dagster.xai.pieces import Figure

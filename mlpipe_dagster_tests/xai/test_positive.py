@@ -10,8 +10,9 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.metrics import precision_score, recall_score
 
 from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai.attribution import about_positive, attribute
+from mlpipe_dagster.xai.attribution import about_positive
 from mlpipe_dagster.xai.explain import explain_model
+from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster_tests.xai.models import planted, trained
 
 BOOSTED = LGBMClassifier(n_estimators=30, verbose=-1, n_jobs=1)
