@@ -43,10 +43,14 @@ Labels = NDArray[np.float64] | NDArray[np.str_]
 Parameters = Mapping[str, ParameterValue]
 Estimator = Any  # scikit-learn and LightGBM have no types
 MOST_ROUNDS = 2000
+MOST_LEVELS = 6_000
+"""Of all trees of a boosting together."""
 PATIENCE = 30
 MOST_ITERATIONS = 300
 FOREST_TREES = 120
 """More are a little better; each takes 50 microseconds of every single row's answer."""
+FEWEST_TREES, MOST_LEAVES = 40, 2_000_000
+"""Of a forest: one with more takes longer to be saved and loaded than to be fitted."""
 FEW_CELLS = 200_000
 """Below this many cells a second thread costs more than it saves."""
 
@@ -186,11 +190,19 @@ class _StopWhen:
             raise lightgbm.callback.EarlyStopException(self.best_round, state.evaluation_result_list)
 
 
+def _most_rounds(parameters: Parameters, data: FitData) -> int:
+    """So many that 10,000 rows are answered in a second: a tree takes about 16 ns a row and level, and with more than
+    two classes a round is a tree for each."""
+    classes = 0 if data.labels.dtype.kind == "f" else len(np.unique(data.labels))
+    levels = float(np.log2(float(parameters.get("num_leaves") or 31)))
+    return min(MOST_ROUNDS, int(MOST_LEVELS / levels / (classes if classes > 2 else 1)))
+
+
 def _lightgbm(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     kind = lightgbm.LGBMRegressor if regression else lightgbm.LGBMClassifier
     estimator = kind(
-        n_estimators=limits.rounds or MOST_ROUNDS,
+        n_estimators=limits.rounds or _most_rounds(parameters, data),
         random_state=limits.seed,
         n_jobs=_boosting_threads(limits, data),
         verbosity=-1,
@@ -206,7 +218,7 @@ def _lightgbm(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
         warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated")
         estimator.fit(data.features, data.labels, sample_weight=data.weights, eval_set=checked, callbacks=[stop])
     rounds = stop.best_round + 1
-    if rounds < MOST_ROUNDS:
+    if rounds < estimator.n_estimators:
         estimator.set_params(n_estimators=rounds)
     return Fitted(estimator, rounds, stop.cut)
 
@@ -215,8 +227,10 @@ def _forest(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     kind = ExtraTreesRegressor if data.labels.dtype.kind == "f" else ExtraTreesClassifier
     threads = 1 if data.features.size < FEW_CELLS else limits.threads
     estimator = kind(n_estimators=1, warm_start=True, random_state=limits.seed, n_jobs=threads, **parameters)
-    more_is_better = with_rounds(limits, limits.rounds or FOREST_TREES)
-    fitted = _grow(estimator, "n_estimators", 20, FOREST_TREES, data, more_is_better)
+    leaves = len(data.labels) / float(parameters["min_samples_leaf"] or 1)
+    trees = int(min(FOREST_TREES, max(FEWEST_TREES, MOST_LEAVES / leaves)))
+    more_is_better = with_rounds(limits, limits.rounds or trees)
+    fitted = _grow(estimator, "n_estimators", 20, trees, data, more_is_better)
     estimator.set_params(n_jobs=1)  # starting threads takes longer than a few rows do
     return fitted
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mlpipe_dagster.automl.choice import Choice, choose
-from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
+from mlpipe_dagster.automl.finish import LastFits, constant_of, evaluation_seconds, finish
 from mlpipe_dagster.automl.job import Job
 from mlpipe_dagster.automl.last_fit import validated_fit
 from mlpipe_dagster.automl.model import TrainedModel
@@ -40,10 +40,12 @@ class Keeper:
 
     def keep_better(self) -> None:
         """If there is a better one since the last time and its turn has come."""
-        too_late = self.search.clock.left() < 4 * self.last_seconds  # the last fit and its evaluation come before
-        if self.hand_on is None or self.search.best() is self.best or too_late:
+        best = self.search.best()
+        if self.hand_on is None or best is self.best:
             return
-        if time.monotonic() - self.last_ended > self.last_seconds / KEEPING_SHARE:
+        likely = evaluation_seconds(self.search, best, self.job)
+        too_late = self.search.clock.left() < 4 * likely  # the last fit and its evaluation come before
+        if not too_late and time.monotonic() - self.last_ended > likely / KEEPING_SHARE:
             self.keep()
 
     def note(self) -> str:

@@ -32,7 +32,7 @@ LINEAR_SHARE = 0.15
 """Of the budget, at most this for the linear baseline."""
 BOOSTING_SHARE = 0.1
 """Of the budget, at most this for the gradient boosting among the baselines."""
-LEAST_START_SHARE = 0.15
+LEAST_START_SHARE, MOST_START_SHARE = 0.15, 0.2
 SAFELY_LEFT_SHARE = 0.3
 """Of the budget: where more is left, the first gradient boosting gets its least share, whatever is kept for later."""
 EARLY_SHARE = 0.25
@@ -149,8 +149,10 @@ class Search:
         parts: list[Outcome] = []
         slowest, predicting, abandoned = 0.0, 0.0, ""
         while len(parts) < folds and not abandoned:
+            data = self.bench.data(
+                algorithm.family, len(parts)
+            )  # encoded the first time, which is counted by the bench
             fit_begun = time.monotonic()
-            data = self.bench.data(algorithm.family, len(parts))
             limits = Limits(begun + a_fold * (len(parts) + 1), self.seed, self.threads)
             fits.append(algorithm.fit(parameters, data, limits))
             asked_at = time.monotonic()
@@ -219,7 +221,8 @@ def run_boosting_start(search: Search, reserve: Reserve) -> None:
     follows it is not put at risk."""
     left = search.clock.left()
     least = search.clock.share(LEAST_START_SHARE) if left > search.clock.share(SAFELY_LEFT_SHARE) else 0.0
-    seconds = max(OPENING_SHARE * (left - reserve(search.best())), least)
+    spare = min(OPENING_SHARE * (left - reserve(search.best())), search.clock.share(MOST_START_SHARE))
+    seconds = max(spare, least)
     if seconds > 0:
         search.study.enqueue(search.boosting, search.boosting.start)
         search.try_proposal(search.study.ask({search.boosting.name: search.boosting}, search.boosting), seconds)

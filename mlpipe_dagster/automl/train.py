@@ -18,7 +18,7 @@ from mlpipe_dagster.automl.choice import Choice, choose
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.constrained import MOST_POINTS, constrained
 from mlpipe_dagster.automl.engines.known import Searching, known_engine, require_installed
-from mlpipe_dagster.automl.finish import LastFits, constant_of, finish
+from mlpipe_dagster.automl.finish import LastFits, constant_of, evaluation_seconds, finish
 from mlpipe_dagster.automl.job import Job, prepare
 from mlpipe_dagster.automl.keeper import Keeper
 from mlpipe_dagster.automl.last_fit import LastFit, expected_refit_seconds, refit
@@ -32,8 +32,6 @@ SIZES_OF_SECONDS = 60.0
 MOST_RESERVED = 0.4
 """Of the budget, at most this is kept back from the search for the last fits and the evaluation."""
 
-MORE_ROUNDS = 1.5
-"""A last fit on more rows may have so many times the rounds to predict with."""
 CURVE_SHARE = 0.06
 """Of the budget, at most this for the learning curve."""
 BASELINE_SHARE = 0.2
@@ -136,7 +134,7 @@ def _train(
     if fits.model.outcome:
         choice = replace(choice, taken=replace(choice.taken, outcome=fits.model.outcome))
     with clock.entry("learning curve"):
-        spare = clock.left() - _evaluation_seconds(search, choice.taken, job) - 0.05 * clock.budget
+        spare = clock.left() - evaluation_seconds(search, choice.taken, job) - 0.05 * clock.budget
         curve = learning_curve(search, choice.taken, min(spare, clock.share(CURVE_SHARE)))
     return replace(finish(search, choice, fits, job), learning_curve=curve)
 
@@ -147,20 +145,10 @@ def _study(spec: TrainingSpec, scratch: Path | None) -> Study:
     return Study(name, (spec.seed, len(spec.kept)), scratch / study.FILE if scratch else None)
 
 
-def _evaluation_seconds(search: Search, best: Candidate | None, job: Job) -> float:
-    """Likely seconds of the evaluation: encoding and predicting, and the bootstrap of the metrics."""
-    scored = 2 * len(job.test_rows) + min(len(job.training_rows), len(job.test_rows))
-    a_row = 0.5 * search.bench.encode_seconds / max(len(search.bench.folds[0][0]), 1)
-    a_row += MORE_ROUNDS * 1e-6 * (best.trial.predict_ms or 0.0 if best else 0.0)
-    bootstrap = 0.4 * min(1.0, len(job.test_rows) / 8000) * (1 + len(job.target.classes) / 20)
-    likely = 0.1 + scored * a_row + bootstrap
-    return max(likely, 1.2 * search.finishing_seconds)  # on this machine, as busy as it is
-
-
 def _reserve(search: Search, job: Job, best: Candidate | None) -> float:
     """Seconds to keep from the search for what follows it."""
     refits = expected_refit_seconds(best, search, job.source) / (1 - BASELINE_SHARE) if best else 0.0
-    wanted = refits + _evaluation_seconds(search, best, job)
+    wanted = refits + evaluation_seconds(search, best, job)
     prices = 0.0
     if job.spec.constraint and best:
         prices = min(PRICED_SHARE * search.clock.budget, MOST_POINTS * len(search.bench.folds) * best.fit_seconds)
@@ -169,14 +157,14 @@ def _reserve(search: Search, job: Job, best: Candidate | None) -> float:
 
 def _last_seconds(search: Search, choice: Choice, job: Job) -> float:
     """Likely seconds of the last fit of what is taken, and of the evaluation."""
-    return expected_refit_seconds(choice.taken, search, job.source) + _evaluation_seconds(search, choice.taken, job)
+    return expected_refit_seconds(choice.taken, search, job.source) + evaluation_seconds(search, choice.taken, job)
 
 
 def _last_fits(search: Search, choice: Choice, job: Job) -> LastFits:
     constant = constant_of(search)
 
     def fit(candidate: Candidate, share: float) -> LastFit:
-        left = search.clock.left() - _evaluation_seconds(search, choice.taken, job)
+        left = search.clock.left() - evaluation_seconds(search, choice.taken, job)
         return refit(candidate, search, job.source, job.spec, share * left)
 
     baseline = None if choice.baseline is constant else fit(choice.baseline, BASELINE_SHARE)

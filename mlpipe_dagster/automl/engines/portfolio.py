@@ -3,7 +3,7 @@
 from mlpipe_dagster.automl.ensemble import add_ensemble
 from mlpipe_dagster.automl.search import Reserve, Search, run_search
 
-FOR_ENSEMBLE = 0.12
+FOR_ENSEMBLE = 0.08
 """Of the budget, so much is kept for fitting the ensemble's further members again."""
 FEWEST_FOR_ENSEMBLE = 6
 """With fewer candidates nothing is kept for it: there is hardly time for one."""
