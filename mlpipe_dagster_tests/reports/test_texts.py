@@ -95,6 +95,7 @@ def test_every_sentence_of_a_training_is_in_the_file() -> None:
     modules = [
         "apart",
         "choice",
+        "constrained",
         "columns",
         "finish",
         "infer",
