@@ -13,6 +13,9 @@ from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.search import Candidate, Search
 from mlpipe_dagster.bias.intervals import Z95
 
+CLEARLY_OVER_PRUDENT = 3.0
+"""Standard errors of the paired difference on validation rows."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -31,7 +34,8 @@ def choose(search: Search) -> Choice:
     """The best candidate, where it is better on validation rows than all that is simpler; else the simplest that is.
 
     Better is a lower log loss or RMSE: by more than chance (95 %) than a constant guess, since many are tried; by one
-    standard error than a linear model. Where nothing is better than a constant guess, that is taken, and said.
+    standard error than a linear model; by three than the even ensemble, since the best of many on the same rows is that
+    by chance, too. Where nothing is better than a constant guess, that is taken, and said.
     """
     baselines = [candidate for candidate in search.candidates if candidate.trial.baseline and candidate.outcome]
     constant = next(candidate for candidate in baselines if candidate.algorithm is CONSTANT)
@@ -46,6 +50,9 @@ def choose(search: Search) -> Choice:
             name = taken.algorithm.name
             notes = (f"{name} was not clearly better than a linear model on validation rows: linear is taken.",)
         taken = linear
+    prudent = search.prudent
+    if prudent in useful and not clearly_better(taken, prudent, CLEARLY_OVER_PRUDENT):
+        taken, notes = prudent, ()
     if taken.trial.baseline:
         notes = (*notes, f"The best baseline itself is taken ({taken.algorithm.name}): nothing beat it in validation.")
     baseline = min((c for c in baselines if c is not taken), key=lambda c: c.loss)

@@ -1,7 +1,8 @@
-"""An ensemble of candidates: chosen greedily on validation rows, within a latency cap, fitted and saved as one model.
+"""Ensembles of candidates, within a latency cap, each fitted and saved as one model: an even one, which is the prudent
+choice, and one chosen greedily on validation rows.
 
-Reference: Caruana, Niculescu-Mizil, Crew and Ksikes 2004 (selection with replacement). Whether it is taken is decided
-in `choice.py`, as of any other candidate.
+Reference: Caruana, Niculescu-Mizil, Crew and Ksikes 2004 (selection with replacement). Whether one is taken is decided
+in `choice.py`.
 """
 
 import time
@@ -17,7 +18,16 @@ from sklearn.impute import MissingIndicator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlpipe_dagster.automl.algorithms import CONSTANT, Algorithm, FitData, Fitted, Limits, Parameters, predict
+from mlpipe_dagster.automl.algorithms import (
+    CONSTANT,
+    EXTRA_TREES,
+    Algorithm,
+    FitData,
+    Fitted,
+    Limits,
+    Parameters,
+    predict,
+)
 from mlpipe_dagster.automl.metrics import Floats, Outcome, loss, published_score
 from mlpipe_dagster.automl.model import Trial
 from mlpipe_dagster.automl.preparation import WORDS, filled_and_scaled
@@ -28,6 +38,7 @@ MOST_CANDIDATES = 15
 MOST_OF_ONE_KIND = 6
 STEPS, DRAWS, MOST_ROWS_DRAWN = 15, 8, 3_000
 LEAST_WEIGHT = 0.1
+EVEN_OF_ONE_KIND = 3
 MOST_ONE_ROW_MS = 12.0
 MOST_MS_FOR_1000 = 60.0
 LEAST_ROWS = 100
@@ -134,24 +145,48 @@ class _Member:
     """Milliseconds for one row and for 1,000, and seconds to fit it again."""
 
 
-def add_ensemble(search: Search, seconds: float) -> None:
-    """Add the ensemble to the candidates where it helps, is quick enough, and can be fitted again in `seconds`."""
+def add_ensembles(search: Search, seconds: float) -> None:
+    """Add the even ensemble and, where it helps, the chosen one to the candidates, of members that are quick enough and
+    can be fitted again in `seconds`."""
     most = np.array([MOST_ONE_ROW_MS, MOST_MS_FOR_1000, seconds])
     members = _quick(search, most)
     if len(members) < 2 or len(_outcome(members[0]).truth) < LEAST_ROWS:
         return
+    even = _affordable(_each_kind(search, members), most)
+    if len(even) > 1:
+        search.prudent = _candidate(search, even, [1 / len(even)] * len(even))
+        search.add(search.prudent)
     outcomes = [_outcome(member) for member in members]
     if not helps(outcomes):
         return
-    weights = selected_weights(outcomes)
-    chosen: list[int] = []
-    for at in np.argsort(-weights):
-        together = sum((members[other].costs for other in chosen), start=members[at].costs)
-        if weights[at] >= LEAST_WEIGHT and (together <= most).all():
-            chosen.append(int(at))
+    weights = dict(zip(map(id, members), selected_weights(outcomes), strict=True))
+    ranked = sorted(members, key=lambda member: -weights[id(member)])
+    chosen = _affordable([member for member in ranked if weights[id(member)] >= LEAST_WEIGHT], most)
     if len(chosen) > 1:
-        shares = weights[chosen] / weights[chosen].sum()
-        search.add(_candidate(search, [members[at] for at in chosen], [float(share) for share in shares]))
+        shares = np.array([weights[id(member)] for member in chosen])
+        search.add(_candidate(search, chosen, [float(share) for share in shares / shares.sum()]))
+
+
+def _affordable(ranked: Sequence[_Member], most: NDArray[np.float64]) -> list[_Member]:
+    """One after the other, those with which the ensemble is still quick enough."""
+    chosen: list[_Member] = []
+    for member in ranked:
+        if (sum((other.costs for other in chosen), start=member.costs) <= most).all():
+            chosen.append(member)
+    return chosen
+
+
+def _each_kind(search: Search, members: Sequence[_Member]) -> list[_Member]:
+    """Of each algorithm the best three, of forests one, as far as they beat a constant guess: best ones first."""
+    constant = search.best(CONSTANT.name)
+    ranks: list[tuple[int, _Member]] = []
+    for member in members:
+        kind = member.candidate.algorithm
+        rank = sum(other.candidate.algorithm is kind for _, other in ranks)
+        most = 1 if kind is EXTRA_TREES else EVEN_OF_ONE_KIND  # forests are slow, and alike
+        if rank < most and (constant is None or member.candidate.loss < constant.loss):
+            ranks.append((rank, member))
+    return [member for _, member in sorted(ranks, key=lambda ranked: ranked[0])]
 
 
 def _outcome(member: _Member) -> Outcome:

@@ -94,6 +94,8 @@ class Search:
     """How many candidates to try, where these are counted in place of seconds."""
     kept: Sequence[Trial] = ()
     """The best trials of an earlier search, which are tried first."""
+    prudent: "Candidate | None" = None
+    """What is taken unless something else is clearly better: chosen less by the validation rows than the rest."""
     study: Study = field(default_factory=Study)
     """Proposes what to try, and keeps the trials."""
     scratch: Path | None = None

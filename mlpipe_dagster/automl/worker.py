@@ -93,6 +93,8 @@ def _bound(memory_bytes: int) -> None:
 
 
 def _train(task: Task) -> None:
+    import skops.io  # noqa: F401  # else the first save would import it, and be taken for how long a save takes
+
     from mlpipe_dagster.automl.clock import Clock
     from mlpipe_dagster.automl.reach import read
     from mlpipe_dagster.automl.train import train

@@ -39,13 +39,26 @@ def search() -> Search:
     search = Search(open_bench(source, budget=10, seed=0), Clock(60), LIGHTGBM, 0, 1)
     run_baselines(search)
     search.try_out(LIGHTGBM, LIGHTGBM.start, 10)
-    ensemble.add_ensemble(search, seconds=60)
+    ensemble.add_ensembles(search, seconds=60)
     search.source = source  # type: ignore[attr-defined]
     return search
 
 
 def blend_of(search: Search) -> Candidate:
-    return next(candidate for candidate in search.candidates if candidate.algorithm.name == ensemble.NAME)
+    """The chosen one, which comes after the even one."""
+    return [candidate for candidate in search.candidates if candidate.algorithm.name == ensemble.NAME][-1]
+
+
+def test_the_even_ensemble_is_the_mean_of_each_kind(search: Search) -> None:
+    even = search.prudent
+    assert even is not None and even in search.candidates and even is not blend_of(search)
+    assert even.first.estimator.weights == [0.5, 0.5]
+    kinds = [
+        min((c for c in search.candidates if c.algorithm is kind), key=lambda c: c.loss) for kind in (LINEAR, LIGHTGBM)
+    ]
+    first, second = (candidate.outcome for candidate in kinds)
+    assert even.outcome is not None and first is not None and second is not None
+    np.testing.assert_allclose(even.outcome.predicted, (first.predicted + second.predicted) / 2)
 
 
 def test_weights_of_complementary_outcomes() -> None:
@@ -94,5 +107,5 @@ def test_it_is_fitted_again_saved_and_read(search: Search, tmp_path: Path) -> No
 def test_what_is_too_slow_is_no_member(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(search.candidates)
     monkeypatch.setattr(ensemble, "MOST_ONE_ROW_MS", 0.0)
-    ensemble.add_ensemble(search, seconds=60)
+    ensemble.add_ensembles(search, seconds=60)
     assert len(search.candidates) == before

@@ -1,11 +1,13 @@
 """When a search ends, and that candidates cut by the clock are said to be."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlpipe_dagster.automl import ensemble
 from mlpipe_dagster.automl.algorithms import (
     CONSTANT,
     EXTRA_TREES,
@@ -75,22 +77,27 @@ def test_a_search_ends_when_nothing_improves(source: Source) -> None:
     assert sum(trial.algorithm == "linear" for trial in seen) <= 8
 
 
-class Weighed:
-    """A search of three candidates that saved so much log loss over a constant guess on 100 validation rows each."""
+BLEND = replace(LIGHTGBM, name=ensemble.NAME)
 
-    def __init__(self, linear: float, boosting: float) -> None:
+
+class Weighed:
+    """A search of a few candidates that saved so much log loss over a constant guess on 100 validation rows each."""
+
+    def __init__(self, linear: float, boosting: float, prudent: float | None = None) -> None:
         # row losses alternate by 0.1 to both sides: a standard error of 0.01005 for what is saved
         losses = [(CONSTANT, 0.69), (LINEAR, 0.69 - linear), (LIGHTGBM, 0.69 - boosting)]
         self.candidates = [self._candidate(*pair) for pair in losses]
+        self.prudent = None if prudent is None else self._candidate(BLEND, 0.69 - prudent)
+        self.candidates += [self.prudent] if self.prudent else []
         self.best = lambda name: next(c for c in self.candidates if c.algorithm.name == name)
 
     def _candidate(self, algorithm: Algorithm, mean: float) -> Candidate:
-        around = 0.0 if algorithm is CONSTANT else 0.1
+        around = 0.0 if algorithm in (CONSTANT, BLEND) else 0.1
         chances = np.exp(-(mean + around * np.where(np.arange(100) % 2 == 0, 1, -1)))
         outcome = Outcome(np.zeros(100), np.column_stack([chances, 1 - chances]))
         trial = Trial(
             number=1, algorithm=algorithm.name, parameters={}, score=None, loss=mean, seconds=0, finished_at=0,
-            baseline=algorithm is not LIGHTGBM,
+            baseline=algorithm in (CONSTANT, LINEAR),
         )  # fmt: skip
         return Candidate(trial, algorithm, None, Fitted(None), mean, 0.0, outcome)
 
@@ -112,6 +119,20 @@ def test_the_choice_is_the_best_or_the_best_baseline(
     assert choice.taken.algorithm is taken
     assert said in " ".join(choice.notes) and bool(said) == bool(choice.notes)
     assert choice.baseline.trial.baseline and choice.baseline is not choice.taken
+
+
+@pytest.mark.parametrize(
+    ("linear", "boosting", "prudent", "taken"),
+    [
+        (0.100, 0.120, 0.091, BLEND),  # 2.89 standard errors
+        (0.100, 0.120, 0.089, LIGHTGBM),  # 3.08
+        (0.100, 0.050, 0.091, BLEND),
+    ],
+)
+def test_the_even_ensemble_is_taken_unless_another_is_clearly_better(
+    linear: float, boosting: float, prudent: float, taken: Algorithm
+) -> None:
+    assert choose(Weighed(linear, boosting, prudent)).taken.algorithm is taken  # type: ignore[arg-type]
 
 
 def test_without_time_the_validated_fit_is_kept(bench: Bench, source: Source) -> None:

@@ -1,6 +1,6 @@
-"""The engine `portfolio`: our own search over gradient boosting, linear models and trees, then an ensemble of them."""
+"""The engine `portfolio`: our own search over gradient boosting, linear models and trees, then ensembles of them."""
 
-from mlpipe_dagster.automl.ensemble import add_ensemble
+from mlpipe_dagster.automl.ensemble import add_ensembles
 from mlpipe_dagster.automl.search import Reserve, Search, run_search
 
 FOR_ENSEMBLE = 0.08
@@ -16,5 +16,5 @@ def search(search: Search, reserve: Reserve) -> str:
         return FOR_ENSEMBLE * search.clock.budget if len(search.candidates) >= FEWEST_FOR_ENSEMBLE else 0.0
 
     ended = run_search(search, lambda best: reserve(best) + further())
-    add_ensemble(search, further())
+    add_ensembles(search, further())
     return ended
