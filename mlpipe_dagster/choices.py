@@ -20,6 +20,7 @@ from mlpipe_dagster.automl.engines.known import (
     known_engine,
     parse_engine,
 )
+from mlpipe_dagster.automl.fairness.constraint import UNCONSTRAINED, parse_constraint, settle_constraint
 from mlpipe_dagster.automl.infer import infer_target, infer_task
 from mlpipe_dagster.bias.mitigation.choice import (
     ANY_FITTING,
@@ -80,6 +81,8 @@ class Wishes(BaseModel):
     """Columns that no model is trained on."""
     mitigation: MitigationWish | None = None
     """What is done about bias before training: a method, `auto` for one that fits, or `none`."""
+    fairness: str | None = None
+    """How alike a model has to answer the groups of sensitive columns, as `parse_constraint` reads it, or `none`."""
     mode: Mode | None = None
     ask: tuple[AskedKind, ...] | None = None
     """Which questions are asked; where nothing is said, the mode `ask` asks for the target alone."""
@@ -102,6 +105,12 @@ class Wishes(BaseModel):
     @classmethod
     def _known_engine(cls, text: str | None) -> str | None:
         return text if text is None else parse_engine(text)
+
+    @field_validator("fairness")
+    @classmethod
+    def _known_constraint(cls, text: str | None) -> str | None:
+        constraint = parse_constraint(text) if text is not None else None
+        return constraint.word if constraint else text and UNCONSTRAINED
 
     @field_validator("reference_shares")
     @classmethod
@@ -183,6 +192,8 @@ class Choices(BaseModel):
     level: Level
     mitigation: Mitigation | None = None
     """What is done about bias before training."""
+    fairness: str | None = None
+    """The fairness constraint that a model is held to, as `parse_constraint` reads it."""
     reasons: tuple[str, ...]
     """One plain sentence for each choice."""
 
@@ -205,6 +216,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
     budget, seconds, budget_reason = _choose_budget(wishes, defaults, engine, budget_unit)
     level = wishes.xai_level or defaults.xai_level or Level.BEGINNER
     mitigation, mitigation_reason = _choose_mitigation(wishes, defaults, task, sensitive)
+    fairness, fairness_reason = _choose_constraint(wishes, defaults, task, sensitive, engine)
     return Choices(
         target=target,
         task=task,
@@ -219,6 +231,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
         continue_from=wishes.continue_from,
         level=level,
         mitigation=mitigation,
+        fairness=fairness,
         reasons=(
             f"Target column: {target} ({target_reason.rstrip('.')}).",
             f"Task: {task.value} ({task_reason.rstrip('.')}).",
@@ -230,6 +243,7 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             *((f"Search: goes on from the trials of {wishes.continue_from}.",) if wishes.continue_from else ()),
             f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
             *mitigation_reason,
+            *fairness_reason,
         ),
     )
 
@@ -262,6 +276,23 @@ def _choose_mitigation(
     return None, (f"Mitigation: none (your default, {defaults.mitigation}, does not fit).",)
 
 
+def _choose_constraint(
+    wishes: Wishes, defaults: Wishes, task: TaskKind, sensitive: tuple[str, ...], engine: KnownEngine
+) -> tuple[str | None, tuple[str, ...]]:
+    """The fairness constraint and why; a default counts where it fits. Raises UserError for a wish that does not."""
+
+    def held(said: str) -> str:
+        constraint = settle_constraint(said, task, sensitive, engine)
+        return constraint.word if constraint else UNCONSTRAINED
+
+    found = _wished(wishes.fairness, defaults.fairness, held)
+    why = "as you asked" if wishes.fairness else "your default"
+    if found is None:
+        unfit = f"Fairness constraint: none (your default, {defaults.fairness}, does not fit)."
+        return None, (unfit,) if defaults.fairness else ()
+    return None if found == UNCONSTRAINED else found, (f"Fairness constraint: {found} ({why}).",)
+
+
 def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes:
     """What is wished for once a person changed their mind: the changes, else what was settled, else the old wishes.
 
@@ -288,6 +319,8 @@ def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes
             settled[listed] = tuple(name for name in settled[listed] if name != target)
     if "mitigation" not in said:
         settled["mitigation"] = _mitigation_again(wishes, recorded, said)
+    if recorded and not said.keys() & {"target_column_name", "task_type", "sensitive_features", "engine"}:
+        settled["fairness"] = recorded.fairness or UNCONSTRAINED
     return wishes.model_copy(update=settled | said)
 
 

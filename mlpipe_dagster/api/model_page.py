@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from fastapi.responses import Response
+from pydantic import ValidationError
 
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.automl.artefacts import CARD_FILE
+from mlpipe_dagster.automl.fairness.frontier import Frontier
+from mlpipe_dagster.reports.frontier import frontier_part
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
@@ -19,7 +22,18 @@ def model_page(warehouse: Warehouse, model: ModelRow, files: Sequence[ModelFileR
     if cards:
         with warehouse.objects.open(cards[0].file_path) as content:
             text = content.read(LARGEST_CARD).decode("utf-8", "replace")
-    return page("model.html", model=model, files=files, sections=sections_of(text))
+    return page("model.html", model=model, files=files, sections=sections_of(text), priced=_priced(model))
+
+
+def _priced(model: ModelRow) -> dict[str, object]:
+    """What its fairness constraint costs; nothing where it has none, or its metadata were changed from outside."""
+    stored = (model.custom_metadata or {}).get("frontier")
+    if not stored:
+        return {}
+    try:
+        return frontier_part(Frontier.model_validate(stored))
+    except ValidationError:
+        return {}
 
 
 def sections_of(card: str) -> list[tuple[str, str]]:

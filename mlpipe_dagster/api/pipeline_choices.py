@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from mlpipe_dagster.api.parameters import OptionalText
 from mlpipe_dagster.automl.engines.known import SHORT_BUDGET, usable_engine
+from mlpipe_dagster.automl.fairness.constraint import UNCONSTRAINED, parse_constraint
 from mlpipe_dagster.bias.mitigation.choice import MITIGATION_WISHES
 from mlpipe_dagster.bias.shares import parse_shares
 from mlpipe_dagster.choices import ASKED_KINDS, Wishes
@@ -38,6 +39,7 @@ class ChoiceFields:
     reference_shares: OptionalText = None
     drop: OptionalText = None
     mitigation: OptionalText = None
+    fairness: OptionalText = None
     mode: OptionalText = None
     ask: OptionalText = None
     question_timeout: OptionalText = None
@@ -89,6 +91,11 @@ def _shares(text: str, _unit: str) -> str:
     return text
 
 
+def _constraint(text: str, _unit: str) -> str:
+    constraint = parse_constraint(text)
+    return constraint.word if constraint else UNCONSTRAINED
+
+
 def _one_of(known: Sequence[str], refusal: str) -> Callable[[str, str], str]:
     """A parser that takes one of the known words, in any case; `refusal` says what is wrong with another one."""
 
@@ -136,6 +143,7 @@ _PARSERS: Mapping[str, Callable[[str, str], str | list[str]]] = {
     "reference_shares": _shares,
     "drop": lambda text, _unit: list(split_list(text)),
     "mitigation": _one_of(MITIGATION_WISHES, "The mitigation “{}” is not known."),
+    "fairness": _constraint,
     "mode": _one_of(MODES, "The mode “{}” is not known."),
     "ask": _ask,
     "question_timeout": _wait,

@@ -16,6 +16,7 @@ from mlpipe_dagster.api.answer_forms import MOST_TICKS
 from mlpipe_dagster.api.engine_words import engine_choices
 from mlpipe_dagster.api.templating import page
 from mlpipe_dagster.automl.engines.known import PORTFOLIO
+from mlpipe_dagster.automl.fairness.constraint import KINDS, UNCONSTRAINED, Constraint, parse_constraint
 from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, NO_MITIGATION
 from mlpipe_dagster.choices import BINARY_CLASSES, predictable
 from mlpipe_dagster.tables.profile import Profile
@@ -40,6 +41,7 @@ CHOSEN: Mapping[str, str] = {
     "engine": "engine",
     "xai_level": "level",
     "mitigation": "mitigation",
+    "fairness": "fairness",
 }
 """Field of the form to the choice that it changes."""
 TASKS = {"": "found out", **{task.value: task.value for task in TaskKind}}
@@ -47,6 +49,10 @@ MITIGATIONS = {
     NO_MITIGATION: "nothing",
     ANY_FITTING: "a method that fits",
     **{method.value: method.value for method in Mitigation},
+}
+FAIRNESS = {
+    UNCONSTRAINED: "need not be alike",
+    **{Constraint(kind=kind).word: Constraint(kind=kind).title for kind in KINDS},
 }
 LEVELS = {level.value: level.value for level in Level}
 STEP_TITLES: Mapping[Stage, str] = {
@@ -140,6 +146,7 @@ def show(
         tasks=TASKS,
         levels=LEVELS,
         mitigations=MITIGATIONS,
+        constraints=FAIRNESS | _own_constraint(pipeline),
         engines=engines,
         absent_engines=absent,
         most_ticks=MOST_TICKS,
@@ -154,7 +161,14 @@ def settled_choices(pipeline: Mapping[str, Any]) -> dict[str, Any]:
     """What the pipeline does, in the words of the form that changes it."""
     choices = pipeline["choices"] or {}
     settled = {field: choices[name] for field, name in CHOSEN.items() if choices.get(name) is not None}
-    return settled | {"mitigation": settled.get("mitigation") or NO_MITIGATION}
+    defaults = {"mitigation": NO_MITIGATION, "fairness": UNCONSTRAINED}
+    return settled | {field: settled.get(field) or said for field, said in defaults.items()}
+
+
+def _own_constraint(pipeline: Mapping[str, Any]) -> dict[str, str]:
+    """The constraint that is settled, whose allowed difference may be none that the form offers."""
+    constraint = parse_constraint(settled_choices(pipeline)["fairness"])
+    return {constraint.word: constraint.title} if constraint else {}
 
 
 def _classes(profile: Profile | None, pipeline: Mapping[str, Any]) -> list[str]:

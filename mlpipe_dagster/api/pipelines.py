@@ -53,6 +53,7 @@ class Change(BaseModel):
     """Version of this dataset's model whose search the training goes on from."""
     xai_level: AnyCaseLevel | None = None
     mitigation: MitigationWish | None = None
+    fairness: PlainText | None = None
     stage: Literal["bias", "automl", "xai"] | None = None
     """Where to start; by default the first stage that the changes concern."""
 

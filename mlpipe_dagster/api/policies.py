@@ -38,6 +38,7 @@ class NewPolicy(BaseModel):
     short_budget: ShortBudget | None = None
     xai_level: AnyCaseLevel | None = None
     mitigation: MitigationWish | None = None
+    fairness: Word | None = None
     question_timeout: Word | None = None
     question_outcome: AfterTimeout | None = None
     question_reminder: Word | None = None
@@ -62,6 +63,7 @@ class Policy(BaseModel):
     short_budget: str | None
     xai_level: Level | None
     mitigation: str | None
+    fairness: str | None
     question_timeout: str | None
     question_outcome: str | None
     question_reminder: str | None

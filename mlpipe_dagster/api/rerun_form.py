@@ -24,7 +24,7 @@ from mlpipe_dagster.warehouse import datasets, pipelines
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 
 router = APIRouter(include_in_schema=False)
-TEXTS = ("target_column_name", "task_type", "time_budget", "engine", "xai_level", "mitigation", "stage")
+TEXTS = ("target_column_name", "task_type", "time_budget", "engine", "xai_level", "mitigation", "fairness", "stage")
 TAKEN_BACK = ("positive_class", "conditioning_column", "reference_shares")
 """Texts that are found out where they are empty."""
 LISTS = ("sensitive_features", "drop")

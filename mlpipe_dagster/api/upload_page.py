@@ -22,7 +22,7 @@ from mlpipe_dagster.api.datasets import DatasetFields, store
 from mlpipe_dagster.api.engine_words import engine_choices
 from mlpipe_dagster.api.parameters import TheFlusher, TheInspector, TheWarehouse
 from mlpipe_dagster.api.pipeline_choices import ChoiceFields
-from mlpipe_dagster.api.pipeline_page import LEVELS, MITIGATIONS, TASKS
+from mlpipe_dagster.api.pipeline_page import FAIRNESS, LEVELS, MITIGATIONS, TASKS
 from mlpipe_dagster.api.receiving import form_route
 from mlpipe_dagster.api.templating import page, prefers_html
 from mlpipe_dagster.choices import AskedKind
@@ -147,6 +147,7 @@ def _page(
         outcomes={**DEFAULT, **OUTCOMES},
         waiting_told=any(name in entered for name in WAITING),
         mitigations=DEFAULT | MITIGATIONS,
+        constraints=DEFAULT | FAIRNESS,
         id_pattern=ID_PATTERN.strip("^$").replace("-]", r"\-]"),  # HTML's own dialect
         id_rule=error_answers.ID_RULE,
         file_rule=FILE_RULE.format(_size_text(values.max_upload_bytes)),

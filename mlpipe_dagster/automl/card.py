@@ -5,6 +5,8 @@ Only text from what is known of the model; nothing is measured here.
 
 from collections.abc import Mapping, Sequence
 
+from mlpipe_dagster.automl.fairness.constraint import EXPLAINED as EXPLAINED_CONSTRAINT
+from mlpipe_dagster.automl.fairness.frontier import Measured
 from mlpipe_dagster.automl.fairness.report import Disparity, Fairness, Figures, GroupMetrics
 from mlpipe_dagster.automl.model import DataSource, Estimate, OnnxExport, TrainedModel
 from mlpipe_dagster.bias.mitigation.choice import EXPLAINED
@@ -30,6 +32,7 @@ def model_card(model: TrainedModel, libraries: Mapping[str, str]) -> str:
         _learning_curve(model),
         _groups(model),
         _mitigation(model),
+        _constraint(model),
         _training(model),
         _notes(model),
         _limits(model),
@@ -264,6 +267,42 @@ def _mitigation(model: TrainedModel) -> str:
     return (
         f"## Mitigation\n\nTrained with {method.value} for the groups of {columns}: {EXPLAINED[method]}.{dropped} "
         "Rows that are validated or tested on count as they were uploaded."
+    )
+
+
+def _constraint(model: TrainedModel) -> str:
+    """What the model's fairness constraint asks for, and what it costs."""
+    frontier, constraint = model.frontier, model.spec.constraint
+    if constraint is None:
+        return ""
+    columns = ", ".join(_plain(name) for name in model.spec.sensitive)
+    asked = f"For the groups of {columns}, {constraint.title}: {EXPLAINED_CONSTRAINT[constraint.kind]}."
+    head = f"## Fairness constraint\n\n{asked}"
+    if frontier is None or not frontier.points:
+        return f"{head} It was not held: see the notes."
+    held = "It is kept on validation rows." if frontier.met else "Nothing that was tried keeps it on validation rows."
+    names = ["without it" if point.strength == 0 else "taken" if point.chosen else "tried" for point in frontier.points]
+    rows = [_measured(name, "validation", point) for name, point in zip(names, frontier.points, strict=True)]
+    tests = {"without it": frontier.test_without, "kept": frontier.test_with}
+    rows += [_measured(name, "test", measured) for name, measured in tests.items() if measured]
+    return "\n".join(
+        [
+            f"{head} {held} It binds the more probable class of each row, so that another threshold leaves it; the "
+            "intervals do not count that the best of several was taken. Every line is one model.",
+            "",
+            "| model | rows | largest difference | where | right answers | log loss |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def _measured(name: str, rows: str, measured: Measured) -> str:
+    apart, right = measured.difference, measured.accuracy
+    where = f"{apart.rate}, {_plain(apart.column)}: {_plain(apart.highest)} over {_plain(apart.lowest)}"
+    return (
+        f"| {name} | {rows} | {_ends(apart.value, apart.low, apart.high)} | {where} | "
+        f"{_ends(right.value, right.low, right.high)} | {measured.loss:.3g} |"
     )
 
 

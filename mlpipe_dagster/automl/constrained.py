@@ -38,6 +38,10 @@ MOST_PRICED_ROWS = 2_000
 """Validated rows, drawn at random, that prices are worked out on."""
 FINEST = 0.01
 """Prices that are nearer to each other, in units of those that leave no difference, are not tried."""
+ITS_PROBABILITIES = (
+    "The probabilities of a model that is held to a fairness constraint are for its answers, "
+    "not chances of the classes."
+)
 Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -118,7 +122,7 @@ def constrained(search: Search, choice: Choice, job: Job, seconds: float) -> Cho
     search.clock.remark(ended)
     taken = _best(walk.tried, constraint.allowed)
     frontier = Frontier(constraint=constraint, points=walk.points(taken))
-    notes = (*choice.notes, _note(frontier, ended))
+    notes = (*choice.notes, *_notes(frontier, ended))
     if taken is walk.tried[0]:
         return replace(choice, frontier=frontier, notes=notes)
     return replace(choice, taken=taken.candidate, unconstrained=choice.taken, frontier=frontier, notes=notes)
@@ -166,7 +170,7 @@ class _Walk:
             try:
                 candidate = self.search.validate(algorithm, self.base.trial.parameters, seconds - spent)
             except _OneAnswerError:
-                return f"{len(self.tried) - 1} fits under prices; higher ones leave one answer for all rows"
+                return f"higher prices than those of {len(self.tried) - 1} fits leave one answer for all rows"
             measured = candidate.outcome and self.bound.measured(candidate.outcome, self.bound.groups)
             if candidate.trial.note == CUT or not measured:
                 return f"stopped by the clock after {len(self.tried) - 1} fits under prices"
@@ -248,20 +252,22 @@ def _dominates(place: tuple[float, float], other: tuple[float, float]) -> bool:
     return place != other and all(a <= b for a, b in zip(place, other, strict=True))
 
 
-def _note(frontier: Frontier, ended: str) -> str:
+def _notes(frontier: Frontier, ended: str) -> tuple[str, ...]:
+    """What a reader has to know of the trade; each sentence has its translation in `reports/languages`."""
     chosen, first = frontier.chosen, frontier.unconstrained
     if chosen is None or first is None:
         raise ValueError("a frontier has the model without the constraint, and one that was taken")
-    title, right = f"Fairness constraint ({frontier.constraint.title}), on validation rows", chosen.accuracy.value
+    title = f"Fairness constraint ({frontier.constraint.title})"
+    unmet = f"The allowed difference was not reached: nothing that was tried is more alike ({ended})."
     if chosen is first:
-        met = "is within it without any change" if frontier.met else "is the most alike of what was tried"
-        why = "" if frontier.met else f" ({ended})"
-        return f"{title}: the model {met}, at a difference of {_ends(first.difference)}{why}."
-    kept = "" if frontier.met else f" That is more than allowed: nothing that was tried is more alike ({ended})."
+        kept = f"{title}: on validation rows the model without it differs by {_ends(first.difference)}, and is kept."
+        return (kept,) if frontier.met else (kept, unmet)
     return (
-        f"{title}: the {chosen.difference.rate} of two groups differs by at most {_ends(chosen.difference)}, without "
-        f"the constraint by {_ends(first.difference)}; {right:.1%} of the answers are right, without it "
-        f"{first.accuracy.value:.1%}.{kept} Its probabilities are for its answers, not the chances of the classes."
+        f"{title}: on validation rows the {chosen.difference.rate} of two groups differs by at most "
+        f"{_ends(chosen.difference)}, without the constraint by {_ends(first.difference)}; {chosen.accuracy.value:.1%} "
+        f"of the answers are right, without it {first.accuracy.value:.1%}.",
+        *(() if frontier.met else (unmet,)),
+        ITS_PROBABILITIES,
     )
 
 

@@ -39,6 +39,7 @@ def retry(dataset_id: str, user_id: str | None, stage: str | None) -> None:
 @click.option("--reference-shares", help="Other shares expected of groups: sex: female=51, male=49; “” for equal ones.")
 @click.option("--drop", help="Columns to train without, comma-separated; “” for none.")
 @click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
+@click.option("--fairness", help="Hold the model to a constraint: demographic_parity, equalized_odds:0.1, … or none.")
 @click.option("--budget", "time_budget", help="Another time budget, such as 90, 10m or 1h.")
 @click.option("--engine", help="Who trains: auto, portfolio, deterministic:TRIALS, flaml, autosklearn, autogluon.")
 @click.option(

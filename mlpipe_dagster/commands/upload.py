@@ -31,6 +31,7 @@ from mlpipe_dagster.vocabulary import AFTER_TIMEOUT, Level
 @click.option("--reference-shares", help="Shares of rows expected of groups: sex: female=51, male=49; race: …")
 @click.option("--drop", help="Columns to train without, comma-separated.")
 @click.option("--mitigation", type=click.Choice(MITIGATION_WISHES), help="What to do about bias before training.")
+@click.option("--fairness", help="Hold the model to a constraint: demographic_parity, equalized_odds:0.1, … or none.")
 @click.option("--mode", type=click.Choice(["auto", "ask"]), help="Go on by itself, or ask you first.")
 @click.option("--ask", help="Which questions to be asked, comma-separated: target, bias, explain.")
 @click.option("--question-timeout", help="How long a question waits: 30m, 2h, 3d, none.")

@@ -53,6 +53,11 @@ class ModelConfig(BiasReportConfig):
         description="Who trains: auto, portfolio, deterministic:TRIALS, flaml, autosklearn or autogluon. "
         "Empty: as chosen before.",
     )
+    fairness: str = Field(
+        "",
+        description="A fairness constraint, such as demographic_parity:0.05, equalized_odds:0.1 or none. "
+        "Empty: as chosen before.",
+    )
 
 
 class XaiReportConfig(StageConfig):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from mlpipe_dagster.errors import TooLarge
 from mlpipe_dagster.reports import data_tables, model_charts, model_tables
 from mlpipe_dagster.reports.beginner import beginner, factors, glossary
+from mlpipe_dagster.reports.frontier import frontier_part
 from mlpipe_dagster.reports.glance import glance
 from mlpipe_dagster.reports.group_tables import groups
 from mlpipe_dagster.reports.method_tables import methods
@@ -50,7 +51,7 @@ def render_model_explanation(
             context |= beginner(explanation)
         else:
             charts |= model_charts.details(explanation, expert=expert)
-            context |= model_tables.details(explanation) | groups(explanation)
+            context |= model_tables.details(explanation) | groups(explanation) | frontier_part(explanation.frontier)
             context |= {"facts": facts(explanation), "say": paragraphs(explanation)}
             context |= {"residual_facts": residual_facts(explanation)} | (methods(explanation, again) if expert else {})
         page = render("model_explanation.html", e=explanation, level=str(level), links=links, charts=charts, **context)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from mlpipe_dagster.automl.apart import Budget, train_apart
 from mlpipe_dagster.automl.artefacts import LEADERBOARD_FILE
 from mlpipe_dagster.automl.engines.known import KnownEngine, enough_seconds, known_engine, require_installed
+from mlpipe_dagster.automl.fairness.constraint import Constraint, settle_constraint
 from mlpipe_dagster.automl.fairness.report import Disparity
 from mlpipe_dagster.automl.model import DataSource, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
@@ -73,6 +74,7 @@ def train_model(warehouse: Warehouse, claim: Claim, say: Say) -> StageOutcome:
             drop=tuple(dict.fromkeys((*table.dropped(target), *(done.not_read if done else ())))),
             mitigation=done.method if done else None,
             positive=table.positive(target, task),
+            constraint=_constraint(claim, table, target, task, engine),
             engine=engine.word,
             split=settings.split,
             threads=settings.threads,
@@ -100,6 +102,13 @@ def _engine(warehouse: Warehouse, claim: Claim, table: Table) -> KnownEngine:
     engine = known_engine(str(claim.payload.get("engine") or settled))
     require_installed(engine)
     return engine
+
+
+def _constraint(claim: Claim, table: Table, target: str, task: TaskKind, engine: KnownEngine) -> Constraint | None:
+    """As this run was asked, else as was settled for this target; raises UserError for what cannot be held."""
+    settled = table.choices.fairness if table.choices and table.choices.target == target else None
+    asked = claim.payload.get("fairness")
+    return settle_constraint(str(asked) if asked else settled, task, table.sensitive(target), engine)
 
 
 def _continued(warehouse: Warehouse, claim: Claim, table: Table) -> dict[str, Any]:
@@ -159,6 +168,7 @@ def _store(
             "metrics": {name: estimate.model_dump() for name, estimate in model.metrics.items()},
             "fairness": {"clear": [one.model_dump(mode="json") for one in model.fairness.clear]},
             "mitigation": model.spec.mitigation,
+            "frontier": model.frontier.model_dump(mode="json") if model.frontier else None,
             "continues": model.spec.continues,
             "notes": list(model.notes),
         },
@@ -195,6 +205,7 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
             "algorithm": model.algorithm,
             "engine": model.spec.engine,
             "mitigation": model.spec.mitigation.value if model.spec.mitigation else "none",
+            "fairness constraint": _trade(model),
             "trials": len(model.leaderboard),
             "time budget": f"{seconds:g} s",
             **_speed(model),
@@ -204,6 +215,21 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
         checks=(Check("beats_baseline", model.beats_baseline, f"{result} {verdict}"), _groups_check(model)),
         table=tuple(_leader(trial, model) for trial in model.leaderboard[:LEADERBOARD_ROWS]),
         table_name="leaderboard",
+    )
+
+
+def _trade(model: TrainedModel) -> str:
+    """What the fairness constraint came to on the test rows: without it → with it."""
+    constraint, frontier = model.spec.constraint, model.frontier
+    if constraint is None:
+        return "none"
+    if frontier is None or frontier.test_without is None or frontier.test_with is None:
+        return f"{constraint.title}: not held, see the notes"
+    before, after = frontier.test_without, frontier.test_with
+    apart = f"{number_text(before.difference.value)} → {number_text(after.difference.value)}"
+    return (
+        f"{constraint.title}: difference {apart}, "
+        f"right {percent_text(before.accuracy.value)} → {percent_text(after.accuracy.value)} (test rows)"
     )
 
 
@@ -236,6 +262,8 @@ def _verdict(model: TrainedModel) -> str:
             "Nothing that was tried predicts better than that, beyond chance. Add rows, or columns that say more about "
             "the target, or allow more time."
         )
+    if model.frontier and model.frontier.chosen is not model.frontier.unconstrained:
+        return f"It is held to a fairness constraint, which costs right answers. {_trade(model)}."
     rival = SIMPLE_METHODS.get(model.baseline_algorithm, model.baseline_algorithm)
     reached = f"the best of them, {rival}, reaches {percent_text(model.baseline_score.value)}"
     if model.beats_baseline:

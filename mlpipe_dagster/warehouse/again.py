@@ -41,6 +41,7 @@ FIRST_STAGE: Mapping[str, Stage] = {
     "mitigation": Stage.BIAS,
     "time_budget": Stage.AUTOML,
     "engine": Stage.AUTOML,
+    "fairness": Stage.AUTOML,
     "short_budget": Stage.AUTOML,
     "continue_from": Stage.AUTOML,
     "xai_level": Stage.XAI,

@@ -139,6 +139,7 @@ def _assembled(
         residuals=None if counted else performance.residuals(asked),
         groups=model.group_metrics,
         disparities=model.fairness.disparities,
+        frontier=model.frontier,
         leaderboard=performance.leaderboard(model),
         additivity_holds=attribution.additivity_holds,
         suspicions=performance.suspicions(model, names[0], columns[0].share) if columns else (),

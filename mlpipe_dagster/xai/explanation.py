@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import FiniteFloat
 
+from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.fairness.report import Disparity, GroupMetrics
 from mlpipe_dagster.automl.model import CONSTANT_NAME
 from mlpipe_dagster.vocabulary import TaskKind
@@ -250,6 +251,8 @@ class ModelExplanation(Frozen):
     groups: tuple[GroupMetrics, ...]
     disparities: tuple[Disparity, ...] = ()
     """Each group against the largest one, on the test rows."""
+    frontier: Frontier | None = None
+    """What the model's fairness constraint costs, where it has one."""
     leaderboard: tuple[TrialResult, ...]
     method: Method
     additivity_holds: bool

@@ -85,6 +85,7 @@ def test_a_file_that_is_only_a_text_field_is_refused(client: TestClient) -> None
         ("task_type", "clustering", "Use one of: binary, binary_classification, classification"),
         ("xai_level", "wizard", "Use one of: beginner, intermediate, expert."),
         ("mitigation", "magic", "Use one of: auto, none, reweighing, resampling, correlation-remover, proxy-dropping."),
+        ("fairness", "quota", "with the difference that is allowed, if it is another than 0.05"),
         ("engine", "h2o", "Use one of: auto, portfolio, deterministic, flaml, autosklearn, autogluon."),
         ("short_budget", "ignore", "Use one of: refuse, raise."),
         ("mode", "maybe", "Use one of: auto, ask."),

@@ -195,6 +195,22 @@ def test_a_pipeline_runs_again_with_mitigation(client: TestClient, question: str
     assert any(line.startswith("Mitigation: reweighing (rows are weighted") for line in started["choices"]["reasons"])
 
 
+def test_a_pipeline_runs_again_with_a_fairness_constraint(client: TestClient, question: str) -> None:
+    """Kept with a change that leaves target and groups as they are; taken back by `none`; shown in the page's form."""
+    said = {"target_column_name": "paid", "fairness": "Equal Opportunity: 0.1"}
+    started = client.post("/pipelines/loans/again", json=said).json()
+    assert started["choices"]["fairness"] == "true_positive_rate_parity:0.1"
+    assert "Fairness constraint: true_positive_rate_parity:0.1 (as you asked)." in started["choices"]["reasons"]
+    form = client.get("/pipelines/loans", headers=HTML).text
+    assert (
+        '<option value="true_positive_rate_parity:0.1" selected>true positive rate parity within 0.1</option>' in form
+    )
+    for change, kept in (({"time_budget": "30"}, "true_positive_rate_parity:0.1"), ({"fairness": "none"}, None)):
+        client.post("/pipelines/loans/cancel?user_id=ann")
+        started = client.post("/pipelines/loans/again", json=change | {"stage": "bias"}).json()
+        assert started["choices"]["fairness"] == kept
+
+
 def test_a_pipeline_is_cancelled_by_a_click(client: TestClient) -> None:
     upload(client)
     address = "/pipelines/loans/cancel?user_id=ann"

@@ -24,6 +24,7 @@ WHOLE = {
     "short_budget": "raise",
     "xai_level": "expert",
     "mitigation": "auto",
+    "fairness": "demographic_parity:0.1",
     "question_timeout": "2h",
     "question_outcome": "default",
     "question_reminder": "1h",
@@ -83,6 +84,7 @@ def test_what_a_policy_cannot_say_is_refused_in_words(client: TestClient) -> Non
             {"engine": "autosklearn"},
             "Install it with `mlpipe engines install autosklearn`, or choose the engine portfolio.",
         ),
+        ({"fairness": "quota"}, "The fairness constraint “quota” is not known. Write one of: demographic_parity,"),
         ({"short_budget": "ignore"}, "Input should be 'refuse' or 'raise'"),
         ({"colour": "blue"}, "Extra inputs are not permitted"),
     ):
@@ -109,14 +111,19 @@ def test_a_policy_decides_what_an_upload_leaves_open(client: TestClient, warehou
     assert "Target column: paid (your default)." in found["reasons"]
     assert (found["positive"], found["conditioning"]) == ("no", "income")
     assert "Positive outcome: no (your default)." in found["reasons"]
+    assert found["fairness"] == "demographic_parity:0.1"
+    assert "Fairness constraint: demographic_parity:0.1 (your default)." in found["reasons"]
 
 
 def test_a_default_counts_where_it_fits(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> None:
-    client.put("/users/ann/policy", json={"positive_class": "no", "conditioning_column": "sex"})
+    policy = {"positive_class": "no", "conditioning_column": "sex", "fairness": "equalized_odds"}
+    client.put("/users/ann/policy", json=policy)
     upload(client, target_column_name="income")
     read_table(warehouse, tmp_path)
     found = choices(client)
     assert (found["positive"], found["conditioning"], found["sensitive"]) == (None, None, ["sex"])
+    assert found["fairness"] is None
+    assert "Fairness constraint: none (your default, equalized_odds:0.05, does not fit)." in found["reasons"]
 
 
 def test_a_policy_of_somebody_else_decides_nothing(client: TestClient, warehouse: Warehouse, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mlpipe_dagster.automl.algorithms import boosting
 from mlpipe_dagster.automl.bench import open_bench
 from mlpipe_dagster.automl.choice import choose
 from mlpipe_dagster.automl.clock import Clock
-from mlpipe_dagster.automl.constrained import MOST_POINTS, constrained
+from mlpipe_dagster.automl.constrained import ITS_PROBABILITIES, MOST_POINTS, constrained
 from mlpipe_dagster.automl.fairness.constraint import Constraint
 from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.finish import finish
@@ -79,7 +79,7 @@ def test_the_frontier_shows_what_alikeness_costs(model: TrainedModel) -> None:
 def test_the_result_says_it(model: TrainedModel) -> None:
     said = next(note for note in model.notes if note.startswith("Fairness constraint (demographic parity within 0.05)"))
     assert "the selection rate of two groups differs by at most 0.0" in said
-    assert "Its probabilities are for its answers" in said
+    assert ITS_PROBABILITIES in model.notes
     entry = next(entry for entry in model.budget if entry.what == "fairness constraint")
     assert entry.note.endswith("fits under prices")
 
@@ -109,8 +109,8 @@ def test_without_time_the_model_is_kept_and_said_to_be_apart(table: pd.DataFrame
     assert (held.taken, held.unconstrained) == (choice.taken, None)
     assert held.frontier is not None
     assert len(held.frontier.points) == 1 and not held.frontier.met
-    assert "is the most alike of what was tried" in held.notes[-1]
-    assert "stopped by the clock after 0 fits under prices" in held.notes[-1]
+    assert "The allowed difference was not reached" in held.notes[-1]
+    assert "(stopped by the clock after 0 fits under prices)" in held.notes[-1]
     kept = finish(replace(search, clock=search.clock.copy()), choice, _kept_fits(search, choice), job)
     assert any(
         note.startswith("The fairness constraint (demographic parity within 0.05) is not held") for note in kept.notes
@@ -126,7 +126,7 @@ def test_what_is_alike_already_stays(table: pd.DataFrame) -> None:
     held = constrained(search, choice, job, np.inf)
     assert held.taken is choice.taken
     assert held.frontier is not None and held.frontier.met
-    assert "is within it without any change" in held.notes[-1]
+    assert held.notes[-1].endswith("and is kept.")
 
 
 def test_too_few_rows_of_a_group_are_said(table: pd.DataFrame) -> None:

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from mlpipe_dagster.api.model_page import model_page
+from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.bias.mitigation.report import Effect, TransformationReport
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.commands.intervene import mitigate
@@ -158,3 +161,24 @@ def test_the_answer_to_the_bias_report_decides(flow: Flow, hiring: Path) -> None
     running_again.run_again(flow.warehouse, "hiring", "ada", Wishes(mitigation="none"), None, "ada")
     tick(flow, "sweep", "bias_trigger_events")
     assert told("bias-events")["has_transformation_report"] is False
+
+
+def test_a_fairness_constraint_reaches_the_model_and_its_trade_is_told(flow: Flow, hiring: Path) -> None:
+    wishes: dict[str, Any] = {"target_column_name": "hired", "sensitive_features": ["sex"], "engine": "deterministic:1"}
+    flow.upload(hiring, "hiring", fairness="demographic_parity:0.1", **wishes)
+    tick(flow, *TO_THE_MODEL)
+    with flow.warehouse.reading() as session:
+        row = models.get_model(session, "ada", "automl_hiring")
+        assert row is not None
+        page = model_page(flow.warehouse, row, models.model_files(session, row)).body.decode()
+    found = Frontier.model_validate(row.custom_metadata["frontier"])
+    assert found.constraint.word == "demographic_parity:0.1"
+    assert found.met
+    assert found.test_without is not None and found.test_with is not None
+    assert found.test_with.difference.value < found.test_without.difference.value - 0.2
+    assert "What the fairness constraint costs" in page
+    assert page.count('<svg xmlns="http://www.w3.org/2000/svg" class="chart"') == 1
+    latest = flow.instance.get_latest_materialization_event(dg.AssetKey("model"))
+    assert latest is not None and latest.asset_materialization is not None
+    told_in_dagster = latest.asset_materialization.metadata["fairness constraint"].value
+    assert str(told_in_dagster).startswith("demographic parity within 0.1: difference 0.")
