@@ -67,13 +67,13 @@ def history(warehouse: Warehouse) -> list[dict[str, object]]:
             None,
             {"fairness": "equalized_odds", "target_column_name": "income"},
             UserError,
-            "needs a target of two classes",
+            "a target of two classes",
         ),
         (
             None,
             {"fairness": "equalized_odds", "sensitive_features": []},
             UserError,
-            "needs sensitive columns. Name them",
+            "needs sensitive columns",
         ),
         (
             None,
