@@ -27,10 +27,10 @@ def frontier_part(frontier: Frontier | None) -> dict[str, object]:
     t = texts()
     constraint = t.said(frontier.constraint.title)
     return {
-        "frontier_said": t(f"details.frontier_{'met' if frontier.met else 'unmet'}", constraint=constraint),
-        "frontier_chart": frontier_chart(frontier),
-        "frontier_head": head("what", "#largest_difference", "#interval", "#accuracy", "#interval", "where_apart"),
-        "frontier_rows": list(_rows(frontier)),
+        "said": t(f"details.frontier_{'met' if frontier.met else 'unmet'}", constraint=constraint),
+        "chart": frontier_chart(frontier),
+        "head": head("what", "#largest_difference", "#interval", "#accuracy", "#interval", "where_apart"),
+        "rows": list(_rows(frontier)),
     }
 
 

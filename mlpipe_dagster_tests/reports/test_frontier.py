@@ -60,14 +60,14 @@ def test_the_picture_has_every_model_that_is_no_worse_than_without() -> None:
 
 def test_before_and_after() -> None:
     part = frontier_part(FRONTIER)
-    rows = part["frontier_rows"]
+    rows = part["rows"]
     assert isinstance(rows, list)
     assert rows[0][:5] == ("without the constraint, validation rows", "0.2", "0.17 to 0.23", "86%", "84% to 88%")
     assert rows[3][:2] == ("the model, test rows", "0.03")
     assert rows[3][5] == "selection rate in “se<x>”: <b>m</b> most, f least"  # the page escapes it
-    assert "demographic parity within 0.05. On validation rows it keeps it." in str(part["frontier_said"])
+    assert "demographic parity within 0.05. On validation rows it keeps it." in str(part["said"])
     with written_in("de"):
-        assert "Unterschied höchstens 0,05" in str(frontier_part(FRONTIER)["frontier_said"])
+        assert "Unterschied höchstens 0,05" in str(frontier_part(FRONTIER)["said"])
         note = "The allowed difference was not reached: nothing that was tried is more alike (3 fits under prices)."
         assert texts().said(note).endswith("ist gleicher (3 Anpassungen unter Preisen).")
 
@@ -75,8 +75,8 @@ def test_before_and_after() -> None:
 def test_what_is_not_reached_is_said() -> None:
     wide = Frontier(constraint=FRONTIER.constraint, points=(point(0.0, 0.86, 0.2, chosen=True),))
     part = frontier_part(wide)
-    assert "nothing that was tried keeps it" in str(part["frontier_said"])
-    assert str(part["frontier_chart"]).count("<circle") == 1
+    assert "nothing that was tried keeps it" in str(part["said"])
+    assert str(part["chart"]).count("<circle") == 1
 
 
 @pytest.mark.parametrize("nothing", [None, Frontier(constraint=FRONTIER.constraint)])
