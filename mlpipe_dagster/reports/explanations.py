@@ -51,7 +51,11 @@ def render_model_explanation(
             context |= beginner(explanation)
         else:
             charts |= model_charts.details(explanation, expert=expert)
-            context |= model_tables.details(explanation) | groups(explanation) | {"priced": frontier_part(explanation.frontier)}
+            context |= (
+                model_tables.details(explanation)
+                | groups(explanation)
+                | {"priced": frontier_part(explanation.frontier)}
+            )
             context |= {"facts": facts(explanation), "say": paragraphs(explanation)}
             context |= {"residual_facts": residual_facts(explanation)} | (methods(explanation, again) if expert else {})
         page = render("model_explanation.html", e=explanation, level=str(level), links=links, charts=charts, **context)
