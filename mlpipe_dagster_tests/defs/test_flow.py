@@ -16,7 +16,7 @@ from mlpipe_dagster.messaging.reader import Cursor, SharedReader
 from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
-from mlpipe_dagster.vocabulary import Role
+from mlpipe_dagster.vocabulary import Level, Role
 from mlpipe_dagster.warehouse import decisions, inbox, pipelines, results
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow
@@ -86,6 +86,11 @@ def test_an_upload_becomes_two_explanations(flow: Flow, small_table: Path, monke
         and checks["shap_values_add_up"]
         and checks["no_constant_columns"]
     )
+    made = [done.step_materialization_data for run in flow.runs for done in run.get_asset_materialization_events()]
+    shown = {one.materialization.asset_key.to_user_string(): one.materialization.metadata for one in made}["xai_report"]
+    assert {"summary", "columns by influence", "additivity error"} <= shown.keys()
+    pages = {f"{kind} explanation, {level}" for kind in ("model", "data") for level in Level}
+    assert pages <= shown.keys()
 
 
 def test_the_same_trigger_five_times_is_one_run_and_one_report(flow: Flow, small_table: Path) -> None:

@@ -12,6 +12,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
+from mlpipe_dagster.errors import TooLarge
+from mlpipe_dagster.reports import explanations
 from mlpipe_dagster.reports.explanations import render_data_explanation, render_model_explanation
 from mlpipe_dagster.reports.texts import texts
 from mlpipe_dagster.reports.wording import number_text, percent_text
@@ -312,6 +314,24 @@ def test_the_expert_reads_methods_additivity_and_lime() -> None:
 def test_wide_tables_and_many_classes_stay_small(level: Level) -> None:
     wide = data_explanation(tuple(f"column {number}" for number in range(3000)))
     assert len(render_data_explanation(wide, level, {}).encode()) < MEGABYTE
+
+
+def test_fifty_classes_are_explained_on_small_pages() -> None:
+    table = planted(300)[["noise", "weak", "strong"]].assign(number=lambda frame: range(len(frame)))
+    table["number"] %= 50
+    model = trained(table, "number", TaskKind.MULTICLASS, LogisticRegression(), linear=True)
+    found = explain_model(model, table)
+    assert len(found.classes) == 50
+    assert found.additivity_holds
+    for level in Level:
+        assert len(render_model_explanation(found, level, {}).encode()) < MEGABYTE
+
+
+def test_a_page_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explanations.MOST_BYTES == 3 * MEGABYTE
+    monkeypatch.setattr(explanations, "MOST_BYTES", 10_000)
+    with pytest.raises(TooLarge, match="10,000 are the most"):
+        render_data_explanation(measured_data(), Level.EXPERT, {})
 
 
 @pytest.mark.parametrize("level", list(Level))

@@ -130,6 +130,39 @@ def test_two_test_rows_are_explained_with_a_warning() -> None:
     assert Note(key="few_test_rows", values={"rows": 2}) in explanation.notes
 
 
+def test_rows_that_are_named_are_explained_with_lime_beside_shap() -> None:
+    explanation, _ = explained("binary", TaskKind.BINARY, LogisticRegression(), rows=[6, 11])
+    named = {row.position: row for row in explanation.local if "asked for" in row.kinds}
+    assert set(named) == {7, 12}
+    for row in named.values():  # the model is linear, so both tell the same
+        assert row.lime_fidelity is not None and row.lime_fidelity > 0.9
+        assert row.lime_agreement is not None and row.lime_agreement.shared >= 2
+        added = row.base + sum(part.shap for part in row.contributions) + row.rest
+        assert added == pytest.approx(row.output)
+    with pytest.raises(ModelError, match="has no row 401"):
+        explained("binary", TaskKind.BINARY, LogisticRegression(), rows=[400])
+
+
+def test_the_surrogate_is_as_faithful_as_it_says_and_a_new_fit_tells_the_same() -> None:
+    """A stump is a tree of two leaves: it is imitated without fault, and fitted anew it splits the same column."""
+    explanation, _ = explained("binary", TaskKind.BINARY, DecisionTreeClassifier(max_depth=1, random_state=0))
+    imitated, stable = explanation.surrogate, explanation.stability
+    assert imitated is not None and stable is not None and stable.refitted is not None
+    assert (imitated.fidelity.value, imitated.tested_rows) == (1.0, 100)
+    assert {rule.agreeing for rule in imitated.rules} == {1.0}
+    assert {rule.conditions[0].column for rule in imitated.rules} == {"strong"}
+    assert stable.refitted_rows > 200
+    assert stable.refitted.correlation == pytest.approx(1.0)
+
+
+def test_a_forest_is_imitated_less_faithfully() -> None:
+    explanation, _ = explained("value", TaskKind.REGRESSION, ExtraTreesRegressor(10, random_state=0))
+    assert explanation.surrogate is not None
+    fidelity = explanation.surrogate.fidelity
+    assert fidelity.low is not None and fidelity.high is not None
+    assert 0.5 < fidelity.low < fidelity.value < fidelity.high < 1.0
+
+
 def test_fewer_rows_than_there_are_is_said() -> None:
     explanation, _ = explained("value", TaskKind.REGRESSION, Ridge(), max_rows=40)
     assert explanation.method.explained_rows == 40
