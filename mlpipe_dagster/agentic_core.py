@@ -17,6 +17,7 @@ from mlpipe_dagster.choices import (
     choose_target,
     choose_task,
     existing_column,
+    keeping_reasons,
     predictable,
     revised,
 )
@@ -391,7 +392,7 @@ def _chosen(wishes: Wishes, owner: tuple[str, str], known: Known, mitigated: boo
     """The bias stage with these wishes; `mitigated`: the person has just said how."""
     if known.profile is None:
         raise RuntimeError(f"a question on {owner[0]} was asked before its table was read")
-    choices = choose(known.profile, wishes, known.defaults, known.budget_unit)
+    choices = keeping_reasons(known.choices, choose(known.profile, wishes, known.defaults, known.budget_unit))
     return bias_trigger(*owner, choices if mitigated else _before_question(choices, known), known)
 
 
@@ -419,7 +420,8 @@ def _training_without(drop: tuple[str, ...], trigger: AutomlTrigger, known: Know
     if known.profile is None:
         raise UserError("The columns of this table are not known here, so none can be left out.")
     changes = Wishes(drop=drop, target_column_name=trigger.target_column_name)
-    return choose(known.profile, revised(known.wishes, known.choices, changes), known.defaults, known.budget_unit)
+    wishes = revised(known.wishes, known.choices, changes)
+    return keeping_reasons(known.choices, choose(known.profile, wishes, known.defaults, known.budget_unit))
 
 
 def _answered_explain(

@@ -324,6 +324,16 @@ def revised(wishes: Wishes, recorded: Choices | None, changes: Wishes) -> Wishes
     return wishes.model_copy(update=settled | said)
 
 
+def keeping_reasons(before: Choices | None, after: Choices) -> Choices:
+    """The choices after a change: what stayed as it was keeps its reason, but for the task of another target."""
+    if before is None:
+        return after
+    kept = [line for line in before.reasons if before.target == after.target or not line.startswith("Task: ")]
+    heads = {line.rpartition(" (")[0]: line for line in kept}
+    reasons = tuple(heads.get(line.rpartition(" (")[0], line) for line in after.reasons)
+    return after.model_copy(update={"reasons": reasons})
+
+
 def _mitigation_again(wishes: Wishes, recorded: Choices | None, said: dict[str, Any]) -> MitigationWish | None:
     """The method that was settled; one that fits, where what it has to fit was changed."""
     if recorded is None or recorded.mitigation is None:

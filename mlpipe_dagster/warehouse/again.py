@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from mlpipe_dagster.agentic_core import Known, bias_trigger
-from mlpipe_dagster.choices import Choices, Wishes, choose, revised
+from mlpipe_dagster.choices import Choices, Wishes, choose, keeping_reasons, revised
 from mlpipe_dagster.errors import Conflict, UserError
 from mlpipe_dagster.events import AutomlTrigger, Context, Event, XaiTrigger
 from mlpipe_dagster.vocabulary import TRIGGERED, Level, Stage
@@ -124,15 +124,7 @@ def _changed(known: Known, changes: Wishes) -> Choices:
         raise ValueError("the table was not read")
     wishes = revised(known.wishes, known.choices, changes)
     choices = choose(known.profile, wishes, known.defaults, known.budget_unit)
-    return choices.model_copy(update={"reasons": _reasons(known.choices, choices)})
-
-
-def _reasons(before: Choices | None, after: Choices) -> tuple[str, ...]:
-    """What was chosen before for another reason than this change keeps that reason."""
-    if before is None:
-        return after.reasons
-    heads = {line.rpartition(" (")[0]: line for line in before.reasons}
-    return tuple(heads.get(line.rpartition(" (")[0], line) for line in after.reasons)
+    return keeping_reasons(known.choices, choices)
 
 
 def _trigger(session: Session, owner: Owner, stage: Stage, choices: Choices, known: Known) -> Event:

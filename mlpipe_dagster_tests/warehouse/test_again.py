@@ -138,6 +138,15 @@ def test_another_target_starts_from_bias_and_its_task_is_inferred(warehouse: War
     assert entry["choices"]["target"] == "paid"
 
 
+def test_the_task_of_another_target_has_its_own_reason(warehouse: Warehouse, loans: DatasetVersion) -> None:
+    again(warehouse, target_column_name="sex")
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, OWNER)
+    assert choices is not None and choices.task.value == "binary"
+    assert "Task: binary (“sex” has two values, so the task is binary classification)." in choices.reasons
+    assert "Time budget: 60 (the default)." in choices.reasons
+
+
 def test_another_budget_starts_from_the_training_and_keeps_the_rest(
     warehouse: Warehouse, loans: DatasetVersion
 ) -> None:

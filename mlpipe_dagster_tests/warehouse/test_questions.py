@@ -166,6 +166,8 @@ def test_other_sensitive_columns_are_measured_anew(warehouse: Warehouse, tmp_pat
     with warehouse.reading() as session:
         choices = pipelines.pipeline_object(session, warehouse.settings, "loans")["choices"]
     assert (choices["sensitive"], choices["target"]) == (["income"], "paid")
+    assert "Sensitive columns: income (as you asked)." in choices["reasons"]
+    assert "Explanations for: beginner (the default)." in choices["reasons"]
 
 
 @pytest.mark.parametrize(
