@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mlpipe_dagster.automl.fairness.report import Disparity, Figures
+from mlpipe_dagster.automl.fairness.report import CALIBRATIONS, Disparity, Figures
 from mlpipe_dagster.bias.report import SUPPRESSED_BELOW
 from mlpipe_dagster.reports.model_tables import MOST_COLUMNS, Head, Rows, cut, head, span
 from mlpipe_dagster.reports.texts import texts
@@ -22,6 +22,7 @@ def groups(explanation: ModelExplanation) -> dict[str, object]:
     said = t("details.disparities_clear" if clear else "details.disparities_none", count=count)
     return {
         "group_tables": list(_groups(explanation)),
+        "group_note": t("details.overconfidence_note" if _several(explanation) else "details.group_note"),
         "class_tables": list(_by_class(explanation)),
         "reliability_note": t(
             "details.class_reliability_note" if _several(explanation) else "details.group_reliability_note"
@@ -59,15 +60,22 @@ def _several(explanation: ModelExplanation) -> bool:
 
 
 def _by_class(explanation: ModelExplanation) -> Iterator[tuple[str, Head, Rows, str]]:
-    """By sensitive column: each group's results for one class after the other."""
+    """By sensitive column: each group's rates for one class after the other, and how these are calibrated."""
+    t = texts()
     for column in dict.fromkeys(group.column for group in explanation.groups if group.classes):
         found = [(group, one) for group in explanation.groups if group.column == column for one in group.classes]
-        measures = _measures([one for _, one in found])
-        rows = [
-            (f"{group.group} *" if group.small else group.group, one.outcome, *_values(one, measures))
-            for group, one in found[:MOST_DISPARITIES]
-        ]
-        yield column, (*head("group", "class"), *_named(measures)), rows, cut(len(found), MOST_DISPARITIES)
+        known = _measures([one for _, one in found])
+        for key, measures in (
+            ("details.group_classes", [name for name in known if name not in CALIBRATIONS]),
+            ("details.class_calibration", [name for name in known if name in CALIBRATIONS]),
+        ):
+            rows = [
+                (f"{group.group} *" if group.small else group.group, one.outcome, *_values(one, measures))
+                for group, one in found[:MOST_DISPARITIES]
+                if measures
+            ]
+            titles = (*head("group", "class"), *_named(measures))
+            yield t.plain(key, column=t.plain("quoted", name=column)), titles, rows, cut(len(found), MOST_DISPARITIES)
 
 
 def _measures(figures: Sequence[Figures]) -> list[str]:
@@ -79,14 +87,14 @@ def _named(measures: Sequence[str]) -> Head:
 
 
 def _values(figures: Figures, measures: Sequence[str]) -> Iterator[str]:
-    """The values with their intervals."""
+    """The values, each with its interval below."""
     t = texts()
     for name in measures:
         value, ends = figures.values.get(name), figures.intervals.get(name)
         if value is None:
             yield t.plain("cells.hidden")
         else:
-            yield f"{number_text(value)} ({span(*ends)})" if ends else number_text(value)
+            yield f"{number_text(value)}\n({span(*ends)})" if ends else number_text(value)
 
 
 def _reliability(explanation: ModelExplanation) -> Iterator[tuple[str, Rows]]:

@@ -15,19 +15,25 @@ from mlpipe_dagster.automl.fairness.calibration import calibration_slope, expect
 from mlpipe_dagster.automl.fairness.measures import Kind, alike_p, measures_for
 from mlpipe_dagster.automl.fairness.overall import generalized_entropy
 from mlpipe_dagster.automl.fairness.rates import (
-    CALIBRATION,
-    ECE,
     MAE,
     MEAN_ERROR,
     MEAN_PREDICTION,
-    OVERCONFIDENCE,
     RATES,
-    SLOPE,
     Side,
     cells_of,
     moments_of,
 )
-from mlpipe_dagster.automl.fairness.report import ClassMetrics, Disparity, Fairness, GroupMetrics, ReliabilityBin
+from mlpipe_dagster.automl.fairness.report import (
+    CALIBRATION,
+    ECE,
+    OVERCONFIDENCE,
+    SLOPE,
+    ClassMetrics,
+    Disparity,
+    Fairness,
+    GroupMetrics,
+    ReliabilityBin,
+)
 from mlpipe_dagster.automl.metrics import Outcome
 from mlpipe_dagster.bias import intervals
 from mlpipe_dagster.bias.intervals import FloatArray
@@ -43,6 +49,8 @@ RATES_SHOWN: Mapping[TaskKind, tuple[str, ...]] = {
     TaskKind.REGRESSION: (),
 }
 """The rates of each group that are shown beside its means."""
+CLASS_RATES = ("selection rate", "true positive rate", "false positive rate", "positive predictive value")
+"""Those of one of several classes."""
 Mask = NDArray[np.bool_]
 Sides = Mapping[str, Side]
 
@@ -131,7 +139,7 @@ class _Figures(TypedDict):
 def _figures(outcome: Outcome, rows: Mask, task: TaskKind, code: int | None = None) -> _Figures:
     side = _side(outcome, rows, task, code)
     bins = () if task is TaskKind.REGRESSION else reliability(*_chances(outcome, rows, task, code))
-    rates = RATES_SHOWN[task] if code is None else tuple(RATES)
+    rates = RATES_SHOWN[task] if code is None else CLASS_RATES
     shown = [*_shown(side, rates), *(_of_probabilities(side, bins) if task is not TaskKind.REGRESSION else ())]
     return {
         "values": {name: value for name, _, value in shown},

@@ -13,18 +13,16 @@ import numpy as np
 
 from mlpipe_dagster.automl.fairness.calibration import same_slope_p
 from mlpipe_dagster.automl.fairness.rates import (
-    CALIBRATION,
     FN,
     FP,
     MAE,
     MEAN_ERROR,
     MEAN_PREDICTION,
-    OVERCONFIDENCE,
     RATES,
-    SLOPE,
     Rate,
     Side,
 )
+from mlpipe_dagster.automl.fairness.report import CALIBRATION, OVERCONFIDENCE, SLOPE
 from mlpipe_dagster.bias import intervals
 from mlpipe_dagster.bias.estimates import rate_difference
 from mlpipe_dagster.bias.intervals import FloatArray, IntArray

@@ -45,14 +45,6 @@ RATES: Mapping[str, Rate] = {
     "positive predictive value": Rate((TP,), (TP, FP)),
 }
 """Of a class: how often it is predicted; right; found where it is true; predicted where it is not; missed; believed."""
-CALIBRATION = "calibration error"
-"""Mean predicted probability minus the share that came true: above 0 the group is rated too high."""
-OVERCONFIDENCE = "overconfidence"
-"""Of several classes: mean probability of the class that is answered minus the share that is right."""
-ECE, SLOPE = "expected calibration error", "calibration slope"
-"""How far probabilities are off, bin by bin; whether they are spread as they should be. See `calibration.py`."""
-CALIBRATIONS = (CALIBRATION, OVERCONFIDENCE, ECE, SLOPE)
-"""What means nothing where a model gives no probabilities."""
 MEAN_PREDICTION, MEAN_ERROR, MAE = "mean prediction", "mean error", "MAE"
 """Of a number: what is predicted on average; predicted minus true; the size of that."""
 

@@ -7,6 +7,15 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from mlpipe_dagster.bias.report import SIGNIFICANT
 
+CALIBRATION = "calibration error"
+"""Mean predicted probability minus the share that came true: above 0 the group is rated too high."""
+OVERCONFIDENCE = "overconfidence"
+"""Of several classes: mean probability of the class that is answered minus the share that is right."""
+ECE, SLOPE = "expected calibration error", "calibration slope"
+"""How far probabilities are off, bin by bin; whether they are spread as they should be. See `calibration.py`."""
+CALIBRATIONS = (CALIBRATION, OVERCONFIDENCE, ECE, SLOPE)
+"""What means nothing where a model gives no probabilities."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)

@@ -15,8 +15,7 @@ from sklearn.pipeline import Pipeline
 from mlpipe_dagster.automl.columns import kind_of
 from mlpipe_dagster.automl.fairness.measure import measure_fairness
 from mlpipe_dagster.automl.fairness.measures import OF_PROBABILITIES
-from mlpipe_dagster.automl.fairness.rates import CALIBRATIONS
-from mlpipe_dagster.automl.fairness.report import Fairness, Figures
+from mlpipe_dagster.automl.fairness.report import CALIBRATIONS, Fairness, Figures
 from mlpipe_dagster.automl.groups import groupings
 from mlpipe_dagster.automl.metrics import Outcome, measure, wilson
 from mlpipe_dagster.automl.model import Estimate, FeatureColumn, FeatureSchema, TrainedModel, TrainingSpec
