@@ -22,6 +22,7 @@ from mlpipe_dagster.vocabulary import Level, TaskKind
 from mlpipe_dagster.xai.data_explanation import DataExplanation
 from mlpipe_dagster.xai.explain import explain_data, explain_model
 from mlpipe_dagster.xai.explanation import ModelExplanation
+from mlpipe_dagster_tests.browsing import CHROMIUM, NO_BROWSER, launched, opened
 from mlpipe_dagster_tests.xai.models import planted, trained
 
 FEATURES = ["noise", "weak", "strong", "colour"]
@@ -332,6 +333,17 @@ def test_a_page_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(explanations, "MOST_BYTES", 10_000)
     with pytest.raises(TooLarge, match="10,000 are the most"):
         render_data_explanation(measured_data(), Level.EXPERT, {})
+
+
+@pytest.mark.long
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_BROWSER)
+def test_tables_fit_on_paper() -> None:
+    """A4 within its margins has 688 pixels; what is wider would be cut off."""
+    page = render_model_explanation(model_explanation(*CASES[0]), Level.EXPERT, {})
+    with launched() as browser, opened(browser, "http://localhost", viewport={"width": 688, "height": 1000}) as shown:
+        shown.emulate_media(media="print")
+        shown.set_content(page)
+        assert shown.evaluate("document.documentElement.scrollWidth") == 688
 
 
 @pytest.mark.parametrize("level", list(Level))
