@@ -17,7 +17,7 @@ _DIRECTION_MARKS = (0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206
 _UNPRINTABLE = {code: "\ufffd" for code in (*_CONTROLS, *_DIRECTION_MARKS) if code not in (0x09, 0x0A, 0x0D)}
 
 
-_QUOTED = re.compile("\u201c[^\u201c\u201d]*\u201d")
+_QUOTED = re.compile("(?<=\u201c)[^\u201c\u201d]*(?=\u201d)")
 _SWAPPED = str.maketrans(",.", ".,")
 _LANGUAGE: ContextVar[str] = ContextVar("language", default="en")
 

@@ -90,4 +90,4 @@ def test_long_texts_are_cut_to_their_width() -> None:
 
 def test_names_written_from_right_to_left_turn_nothing_beside_them() -> None:
     name = "\u0630\u0643\u0631"
-    assert isolated(f"“{name}” 53 of 100, “men” 31") == f"\u2068“{name}”\u2069 53 of 100, “men” 31"
+    assert isolated(f"“{name}” 53 of 100, “men” 31") == f"“\u2068{name}\u2069” 53 of 100, “men” 31"
