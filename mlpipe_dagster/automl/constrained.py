@@ -1,8 +1,8 @@
 """A fairness constraint held by the model that the search chose: fitted again under prices, and the trade it makes.
 
-Every point is a model of the same algorithm and settings, fitted and validated on the folds of the search. What is
-taken is the most accurate point that keeps the allowed difference, else the most alike. Arithmetic of prices:
-`fairness/prices.py`.
+Every point is a model of the same algorithm and settings (of a quicker candidate, where time is short), fitted and
+validated on the folds of the search. What is taken is the most accurate point that keeps the allowed difference, else
+the most alike. Arithmetic of prices: `fairness/prices.py`.
 """
 
 import time
@@ -34,6 +34,8 @@ from mlpipe_dagster.bias.report import TOO_FEW_BELOW
 
 MOST_POINTS = 8
 """Models that are fitted beside the one without the constraint."""
+FEWEST_FITS = 3
+"""A candidate that leaves no time for so many is not fitted under prices where a quicker one is there."""
 MOST_PRICED_ROWS = 2_000
 """Validated rows, drawn at random, that prices are worked out on."""
 FINEST = 0.01
@@ -117,15 +119,38 @@ def constrained(search: Search, choice: Choice, job: Job, seconds: float) -> Cho
             f"have {TOO_FEW_BELOW} of the rows that count for it. Send more rows, or name other sensitive columns."
         )
         return replace(choice, frontier=Frontier(constraint=constraint, notes=(note,)), notes=(*choice.notes, note))
-    walk = _Walk(search, bound, choice.taken, [_Tried(np.zeros(len(bound.cells)), choice.taken, first)])
+    base = _base(search, choice.taken, seconds)
+    walk = _Walk(search, bound, base, [_Tried(np.zeros(len(bound.cells)), choice.taken, first)])
     ended = walk.go(seconds)
     search.clock.remark(ended)
     taken = _best(walk.tried, constraint.allowed)
     frontier = Frontier(constraint=constraint, points=walk.points(taken))
     notes = (*choice.notes, *_notes(frontier, ended))
+    if base is not choice.taken:
+        notes += (
+            f"Under prices {base.algorithm.name} was fitted in place of {choice.taken.algorithm.name}, which takes "
+            "longer than there was time, or cannot be fitted so.",
+        )
     if taken is walk.tried[0]:
         return replace(choice, frontier=frontier, notes=notes)
     return replace(choice, taken=taken.candidate, unconstrained=choice.taken, frontier=frontier, notes=notes)
+
+
+def _base(search: Search, taken: Candidate, seconds: float) -> Candidate:
+    """What is fitted under prices: the candidate that is taken, else the best that can be and leaves time for some."""
+
+    def able(candidate: Candidate) -> bool:
+        return (
+            candidate.algorithm.fitted_again and candidate.algorithm is not CONSTANT and candidate.outcome is not None
+        )
+
+    def likely(candidate: Candidate) -> float:
+        return SAFETY * candidate.fit_seconds * len(search.bench.folds)
+
+    ranked = [taken, *sorted(search.candidates, key=lambda candidate: candidate.loss)]
+    others = [candidate for candidate in ranked if able(candidate)]
+    quick = (candidate for candidate in others if FEWEST_FITS * likely(candidate) <= seconds)
+    return next(quick, min(others, key=likely, default=taken))
 
 
 def _bind(search: Search, choice: Choice, job: Job, constraint: Constraint) -> _Bound:
@@ -159,7 +184,7 @@ class _Walk:
     def go(self, seconds: float) -> str:
         """Add points while time is left; returns why it ended."""
         begun, folds = time.monotonic(), len(self.search.bench.folds)
-        if self.base.algorithm is CONSTANT:
+        if self.tried[0].candidate.algorithm is CONSTANT:
             return "a constant guess answers all groups alike"
         slowest = self.base.fit_seconds * folds
         for prices in self._suggestions():

@@ -36,8 +36,12 @@ CURVE_SHARE = 0.06
 """Of the budget, at most this for the learning curve."""
 BASELINE_SHARE = 0.2
 """Of the time for the last fits, at most this is for the baseline's."""
-PRICED_SHARE = 0.25
-"""Of the budget, at most this for fits that hold a fairness constraint."""
+PRICED_SHARE, LEAST_PRICED_SHARE = 0.25, 0.05
+"""Of the budget, at most and at least this for fits that hold a fairness constraint."""
+PRICED_BEFORE_LAST_FIT = 0.6
+"""Of the time that is left before the evaluation, at least this: a fit of one fold holds the constraint as well."""
+MEMBERS = 3
+"""An ensemble, which may yet be taken, is fitted as many times as long as the best single candidate."""
 UNCONSTRAINED_SHARE = 0.4
 """Of the time for the last fits, at most this for the model that is shown beside a constrained one."""
 
@@ -128,7 +132,7 @@ def _train(
     if spec.constraint:
         search.between = None
         with clock.entry("fairness constraint"):
-            choice = constrained(search, choice, job, clock.left() - _last_seconds(search, choice, job))
+            choice = constrained(search, choice, job, _priced_seconds(search, choice, job))
     with clock.entry("last fit"):
         fits = _last_fits(search, choice, job)
     if fits.model.outcome:
@@ -151,13 +155,15 @@ def _reserve(search: Search, job: Job, best: Candidate | None) -> float:
     wanted = refits + evaluation_seconds(search, best, job)
     prices = 0.0
     if job.spec.constraint and best:
-        prices = min(PRICED_SHARE * search.clock.budget, MOST_POINTS * len(search.bench.folds) * best.fit_seconds)
+        fits = MEMBERS * MOST_POINTS * len(search.bench.folds) * best.fit_seconds
+        prices = min(PRICED_SHARE * search.clock.budget, LEAST_PRICED_SHARE * search.clock.budget + fits)
     return min(MOST_RESERVED * search.clock.budget, wanted) + prices + 0.03 * search.clock.budget
 
 
-def _last_seconds(search: Search, choice: Choice, job: Job) -> float:
-    """Likely seconds of the last fit of what is taken, and of the evaluation."""
-    return expected_refit_seconds(choice.taken, search, job.source) + evaluation_seconds(search, choice.taken, job)
+def _priced_seconds(search: Search, choice: Choice, job: Job) -> float:
+    """For fits under prices: what the last fit and the evaluation leave, and of these the last fit may be given up."""
+    left = search.clock.left() - evaluation_seconds(search, choice.taken, job)
+    return max(left - expected_refit_seconds(choice.taken, search, job.source), PRICED_BEFORE_LAST_FIT * left)
 
 
 def _last_fits(search: Search, choice: Choice, job: Job) -> LastFits:

@@ -142,3 +142,13 @@ def test_it_needs_two_classes_and_groups(table: pd.DataFrame) -> None:
         train(table, SPEC.model_copy(update={"sensitive": ()}), 3)
     with pytest.raises(ModelError, match="demographic_parity needs a target of two classes"):
         train(table, SPEC.model_copy(update={"target": "skill", "task": TaskKind.REGRESSION}), 3)
+
+
+def test_a_quicker_candidate_is_fitted_where_time_is_short(table: pd.DataFrame) -> None:
+    search, job = searched(table, SPEC)
+    choice = choose(search)
+    slow = replace(choice, taken=replace(choice.taken, fit_seconds=1000.0))
+    held = constrained(search, slow, job, 100.0)
+    assert held.unconstrained is slow.taken
+    assert held.frontier is not None and held.frontier.met
+    assert held.notes[-1].startswith("Under prices linear was fitted in place of linear")
