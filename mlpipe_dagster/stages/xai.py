@@ -26,7 +26,8 @@ from mlpipe_dagster.warehouse.results import NewExplanation
 from mlpipe_dagster.warehouse.schema import ModelFileRow, ModelRow
 from mlpipe_dagster.warehouse.warehouse import Warehouse
 from mlpipe_dagster.xai.data_explanation import DataExplanation
-from mlpipe_dagster.xai.explain import explain_data, explain_model
+from mlpipe_dagster.xai.explain import explain_model
+from mlpipe_dagster.xai.explain_table import explain_data
 from mlpipe_dagster.xai.explanation import ModelExplanation
 from mlpipe_dagster.xai.outside.apart import explain_apart
 from mlpipe_dagster.xai.outside.given import ONNX, SKOPS, Described

@@ -1,27 +1,21 @@
-"""Explain a trained model, and the table it came from: everything the three pages of each show, computed once.
+"""Explain a trained model: everything its three pages show, computed once.
 
-`explain_model` and `explain_data` are the ways in; the parts are in the modules beside this one, the pages in
+The parts are in the modules beside this one, the table it came from in `explain_table.py`, the pages in
 `reports/explanations.py`.
 """
 
 import platform
-from collections import Counter
 from collections.abc import Collection, Sequence
 from importlib.metadata import version
 
-import numpy as np
 import pandas as pd
 
 from mlpipe_dagster.automl.model import TrainedModel
-from mlpipe_dagster.bias.report import BiasReport
 from mlpipe_dagster.errors import ModelError
-from mlpipe_dagster.tables.profile import Profile
-from mlpipe_dagster.vocabulary import TaskKind
-from mlpipe_dagster.xai import lime, performance, summary
+from mlpipe_dagster.xai import lime, performance
 from mlpipe_dagster.xai.attribution import Attribution, about_positive
 from mlpipe_dagster.xai.calibration import calibration, thresholds
 from mlpipe_dagster.xai.counterfactuals import counterfactual
-from mlpipe_dagster.xai.data_explanation import DataExplanation, Drift, Relation
 from mlpipe_dagster.xai.dependence import dependences, explained_class
 from mlpipe_dagster.xai.explainers import attribute
 from mlpipe_dagster.xai.explanation import ColumnImportance, Counterfactual, LocalExplanation, Method, ModelExplanation
@@ -35,8 +29,7 @@ from mlpipe_dagster.xai.importance import (
 )
 from mlpipe_dagster.xai.interactions import interactions
 from mlpipe_dagster.xai.local import local_explanations
-from mlpipe_dagster.xai.pieces import Agreement, How, Note
-from mlpipe_dagster.xai.relations import ROWS, compared, drift, relations, sampled
+from mlpipe_dagster.xai.pieces import Agreement, How, Note, said
 from mlpipe_dagster.xai.stability import compactness, stability
 from mlpipe_dagster.xai.subject import SECONDS, Subject, subject
 from mlpipe_dagster.xai.surrogate import surrogate
@@ -148,11 +141,6 @@ def _assembled(
     )
 
 
-def said(text: str) -> Note:
-    """A sentence that others wrote, as a note."""
-    return Note(key="said", values={"text": text})
-
-
 def _importance_agreement(columns: Sequence[ColumnImportance]) -> Agreement | None:
     shuffled = {column.name: column.permutation for column in columns if column.permutation is not None}
     return agreement({column.name: column.shap for column in columns}, shuffled) if shuffled else None
@@ -212,75 +200,3 @@ def _limits(asked: Subject, attribution: Attribution) -> tuple[Note, ...]:
     if len(attribution.columns) > PERMUTATION_COLUMNS:
         noted.append(Note(key="columns_shuffled", values={"columns": PERMUTATION_COLUMNS}))
     return tuple(noted)
-
-
-def explain_data(
-    profile: Profile,
-    *,
-    target: str | None,
-    task: TaskKind | None,
-    bias: BiasReport | None,
-    table: pd.DataFrame | None = None,
-    test_rows: Sequence[int] = (),
-    seed: int = 0,
-) -> DataExplanation:
-    """Explain a table: contents, gaps, target, suspicious columns, and what `bias` found, where it was measured.
-
-    With the `table` itself also what relates to the target, and, with the positions of a model's `test_rows`, how
-    these differ from the rows it learned from.
-    """
-    rows, columns = profile.row_count, profile.columns
-    missing, cells = sum(column.missing for column in columns), rows * len(columns)
-    aim = profile.column(target) if target else None
-    values = summary.target_values(aim, task)
-    known = rows - aim.missing if aim else 0
-    sizes = [count for _, count in values]
-    related, differing, compared = _compared(profile, target, task, table, test_rows, seed)
-    return DataExplanation(
-        target=target,
-        task=task,
-        row_count=rows,
-        column_count=len(columns),
-        duplicate_rows=profile.duplicate_rows,
-        duplicate_share=profile.duplicate_rows / max(rows, 1),
-        cells=cells,
-        missing_cells=missing,
-        missing_share=missing / max(cells, 1),
-        kinds=dict(Counter(str(column.kind) for column in columns).most_common()),
-        columns=tuple(summary.column_summary(column, rows) for column in columns),
-        target_values=values,
-        target_known=known,
-        target_other=max(known - sum(sizes), 0) if values else 0,
-        target_smallest_share=min(sizes) / known if sizes and known else None,
-        target_largest_share=max(sizes) / known if sizes and known else None,
-        target_histogram=aim.histogram if aim and not values else (),
-        relations=related,
-        relations_rows=min(rows, ROWS) if related else 0,
-        drift=differing,
-        drift_rows=compared if differing else None,
-        suspicions=(*summary.leaking(related, bias), *summary.suspicions(profile, target)),
-        bias_measured=bias is not None,
-        bias_verdict=bias.verdict if bias else "",
-        bias_findings=summary.bias_findings(bias) if bias else (),
-        sensitive=summary.sensitive_columns(bias) if bias else (),
-        notes=tuple(said(note) for note in profile.notes),
-    )
-
-
-def _compared(
-    profile: Profile,
-    target: str | None,
-    task: TaskKind | None,
-    table: pd.DataFrame | None,
-    test_rows: Sequence[int],
-    seed: int,
-) -> tuple[tuple[Relation, ...], tuple[Drift, ...], tuple[int, int]]:
-    """Relations to the target, drift between the splits, and the rows of these."""
-    if table is None:
-        return (), (), (0, 0)
-    others = compared(profile, {target} if target else ())
-    related = relations(sampled(table, seed), others, target, task, seed) if target and task else ()
-    inside = np.zeros(len(table), dtype=bool)
-    inside[list(test_rows)] = True
-    learned, tested = sampled(table[~inside], seed), sampled(table[inside], seed)
-    return related, drift(learned, tested, others), (len(learned), len(tested))

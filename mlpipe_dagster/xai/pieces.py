@@ -45,6 +45,11 @@ class Note(Frozen):
     values: dict[str, str | int | FiniteFloat] = {}
 
 
+def said(text: str) -> Note:
+    """A sentence that others wrote, as a note."""
+    return Note(key="said", values={"text": text})
+
+
 class Output(Frozen):
     """Which output of the model a number is about: `of` is a class, or the target that is predicted."""
 

@@ -20,7 +20,8 @@ from mlpipe_dagster.reports.wording import number_text, percent_text
 from mlpipe_dagster.tables.profile import ColumnProfile, Profile, ValueCount
 from mlpipe_dagster.vocabulary import Level, TaskKind
 from mlpipe_dagster.xai.data_explanation import DataExplanation
-from mlpipe_dagster.xai.explain import explain_data, explain_model
+from mlpipe_dagster.xai.explain import explain_model
+from mlpipe_dagster.xai.explain_table import explain_data
 from mlpipe_dagster.xai.explanation import ModelExplanation
 from mlpipe_dagster_tests.browsing import CHROMIUM, NO_BROWSER, launched, opened
 from mlpipe_dagster_tests.xai.models import planted, trained

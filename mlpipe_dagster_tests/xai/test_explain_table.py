@@ -5,7 +5,7 @@ from mlpipe_dagster.bias.signals import Leak, Signals
 from mlpipe_dagster.tables.profile import ColumnProfile, HistogramBin, Profile, ValueCount
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.data_explanation import DataExplanation
-from mlpipe_dagster.xai.explain import explain_data
+from mlpipe_dagster.xai.explain_table import explain_data
 
 CLASSES = (ValueCount(value="no", count=60), ValueCount(value="yes", count=30))
 
