@@ -18,7 +18,6 @@ RUNTIME = [
     "optuna>=5.0,<5.1",  # proposes the settings that a search tries, and keeps its trials
     "skops>=0.16,<0.17",  # models saved without pickle
     "shap>=0.51,<0.52",  # 0.52 needs Python 3.12
-    "fairlearn>=0.15,<0.16",  # group metrics of models
     "scipy>=1.16",  # statistical intervals and tests
     "threadpoolctl>=3.6",  # keeps BLAS within its threads
     "jinja2>=3.1",  # reports and pages
@@ -43,6 +42,7 @@ DEVELOPMENT = [
     "aiokafka>=0.12",  # foreign workers in the end-to-end tests are written with it
     "axe-playwright-python>=0.1",  # accessibility of the pages, in a browser
     "boto3",
+    "fairlearn>=0.15,<0.16",  # what fairness constraints and group metrics are held against
     "httpx>=0.28",  # FastAPI's TestClient
     "hypothesis>=6",
     "mypy>=2.4",
