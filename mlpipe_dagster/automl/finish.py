@@ -43,8 +43,6 @@ MOST_WEIGHED = 5
 MOST_TIMED = 1_000
 MOST_TRAINING_SCORED = 5_000
 """Beyond that many training rows, the training score is taken on a random part as large as the test split."""
-MORE_ROUNDS = 1.5
-"""A last fit on more rows may have so many times the rounds to predict with."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,10 @@ class _Scores:
 
 def evaluation_seconds(search: Search, best: Candidate | None, job: Job) -> float:
     """Likely seconds of the evaluation: encoding and predicting, and the bootstrap of the metrics."""
-    scored = 2 * len(job.test_rows) + min(len(job.training_rows), len(job.test_rows))
+    scored = len(job.test_rows) + min(len(job.training_rows), len(job.test_rows), MOST_TRAINING_SCORED) + MOST_TIMED
     a_row = 0.5 * search.bench.encode_seconds / max(len(search.bench.folds[0][0]), 1)
-    a_row += MORE_ROUNDS * 1e-6 * (best.trial.predict_ms or 0.0 if best else 0.0)
-    bootstrap = 0.4 * min(1.0, len(job.test_rows) / 8000) * (1 + len(job.target.classes) / 20)
+    a_row += 1e-6 * (best.trial.predict_ms or 0.0 if best else 0.0)
+    bootstrap = 0.3 * min(1.0, len(job.test_rows) / 8000) * (1 + len(job.target.classes) / 20)
     likely = 0.1 + scored * a_row + bootstrap
     return max(likely, 1.2 * search.finishing_seconds)  # on this machine, as busy as it is
 

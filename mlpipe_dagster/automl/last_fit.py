@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.automl.algorithms import FitData, Limits, predict
+from mlpipe_dagster.automl.algorithms import FitData, Limits, Parameters, predict
 from mlpipe_dagster.automl.bench import Bench, Rowset, Source, assemble, mitigated, quiet_rare_classes
 from mlpipe_dagster.automl.metrics import Outcome, loss
 from mlpipe_dagster.automl.model import TrainingSpec
@@ -23,6 +23,9 @@ SAFETY = 1.3
 ROWS_BEFORE_ROUNDS = 2.0
 """So many times the rows that the time suffices for are fitted on where a fit may be cut: rather all rows with half of
 the rounds than half of the rows."""
+
+MOST_HURRY, MOST_RATE = 3.0, 0.3
+"""A boosting that has too little time learns at most so many times as much a round, and at most at that rate."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,10 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     if held_out is not None:
         check = bench.rows.take(bench.folds[0][1])
         data, limits = _checked(data, check, np.asarray(encoders.transform(check.typed))), replace(limits, rounds=None)
-    fitted = algorithm.fit(candidate.trial.parameters, data, limits)
+    settings: Parameters = candidate.trial.parameters
+    if held_out is not None:
+        settings = _hurried(settings, ROWS_BEFORE_ROUNDS * likely * len(rows.labels) / every, seconds)
+    fitted = algorithm.fit(settings, data, limits)
     notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (seen < every)
     last = LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)
     if held_out is None:
@@ -95,6 +101,14 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
         return replace(last, outcome=outcome)
     note = f"The fit on {fold_rows} of {every} training rows is kept: one on {seen} did no better on validation rows."
     return validated_fit(candidate, bench, note)
+
+
+def _hurried(settings: Parameters, likely: float, seconds: float) -> Parameters:
+    """Where the time suffices for a part of the rounds, each of them learns so much more."""
+    rate = settings.get("learning_rate")
+    if not isinstance(rate, float) or likely <= seconds:
+        return settings
+    return {**settings, "learning_rate": min(rate * min(likely / seconds, MOST_HURRY), max(rate, MOST_RATE))}
 
 
 def _held_out(bench: Bench, source: Source) -> Rows | None:
