@@ -5,6 +5,7 @@ Every subject learns from the same training rows and is scored on the same test 
 
 import json
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,13 +21,14 @@ from mlpipe_dagster.automl.algorithms import predict
 from mlpipe_dagster.automl.apart import Budget, train_apart
 from mlpipe_dagster.automl.bench import Source, assemble
 from mlpipe_dagster.automl.columns import usable_columns
-from mlpipe_dagster.automl.engines.known import KNOWN
+from mlpipe_dagster.automl.engines.known import KNOWN, interpreter_of
 from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
 from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
 from mlpipe_dagster.automl.splits import bond_of, held_out
-from mlpipe_dagster.automl.target import read_target
+from mlpipe_dagster.automl.target import Rows, Target, read_target
+from mlpipe_dagster_tests.benchmarks.automl import autogluon_itself
 from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
 
 Fit = Callable[[bool, int], Any]
@@ -57,7 +59,9 @@ PLAIN: dict[str, tuple[str, Fit]] = {
     "HistGB defaults": ("trees", _histogram),
 }
 TIMED = tuple(name for name, engine in KNOWN.items() if engine.trials is None)
-SUBJECTS = (*TIMED, *PLAIN)
+ITSELF = "AutoGluon itself"
+"""On the raw table and all training rows, without the harness and its baselines."""
+SUBJECTS = (*TIMED, ITSELF, *PLAIN)
 
 
 def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -> dict[str, Any]:
@@ -70,6 +74,8 @@ def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -
     training, test, _ = held_out(target, bond, seed, most=int(TEST_ROWS_A_SECOND * Budget(0, seconds).for_training))
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
+        if subject == ITSELF:
+            return _autogluon_itself(frame, target, spec, training, test, seconds, Path(name))
         fit = _engine if subject in KNOWN else _plain
         pipeline, size = fit(frame, spec, subject, seconds, training, Path(name))
         taken = time.monotonic() - begun
@@ -112,6 +118,24 @@ def _engine(
     trained = train_apart(file, spec, Budget(time.monotonic(), seconds), folder / "work")
     size = sum(path.stat().st_size for path in trained.files if path.suffix in (".skops", ".joblib"))
     return artefacts.load(trained.files[0].parent).estimator, size
+
+
+def _autogluon_itself(
+    frame: pd.DataFrame, target: Target, spec: TrainingSpec, training: Rows, test: Rows, seconds: float, folder: Path
+) -> dict[str, Any]:
+    parts = {"train": training, "test": test}
+    for name, rows in parts.items():
+        part = frame.iloc[target.rows[rows]].assign(**{spec.target: target.values[rows]})
+        part.to_parquet(folder / f"{name}.parquet")
+    files = [str(folder / f"{name}.parquet") for name in parts]
+    command = [str(interpreter_of(KNOWN["autogluon"])), "-I", str(Path(autogluon_itself.__file__))]
+    ended = subprocess.run(
+        [*command, *files, spec.target, f"{seconds:g}", str(folder)], capture_output=True, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    outcome = Outcome(target.truth()[test], np.load(folder / "answers.npy").astype(np.float64))
+    losses = {"loss": loss(outcome), "constant": loss(_constant(target.truth()[training], outcome))}
+    return losses | {"score": published_score(outcome)} | found
 
 
 def _plain(
