@@ -90,8 +90,7 @@ def _outcome(
 ) -> Outcome:
     if not arrived.continues:
         return Stop("A person's run in the Dagster UI announced it: no next step is taken.")
-    pipeline = ledger.get_pipeline(session, owner)
-    if pipeline and pipeline.status == "cancelled":
+    if ledger.was_cancelled(session, owner, arrived.cause):
         return Stop("The pipeline was cancelled.")
     if player_of(session, Role.AGENTIC_CORE) == FOREIGN:
         next_stage = NEXT_STAGE.get(type(arrived.event))

@@ -24,7 +24,7 @@ from mlpipe_dagster.warehouse.audit import Actor
 from mlpipe_dagster.warehouse.deadlines import time_allowed
 from mlpipe_dagster.warehouse.listing import of_version
 from mlpipe_dagster.warehouse.outbox import Owner
-from mlpipe_dagster.warehouse.schema import DatasetKey, DatasetVersion, LedgerRow, ModelRow, Pipeline
+from mlpipe_dagster.warehouse.schema import DatasetKey, DatasetVersion, LedgerRow, ModelRow, OutboxRow, Pipeline
 from mlpipe_dagster.warehouse.warehouse import FOREIGN, OURS, Warehouse, player_of
 
 STAGE_ROLES: Mapping[Stage, Role] = {Stage.BIAS: Role.BIAS, Stage.AUTOML: Role.AUTOML, Stage.XAI: Role.XAI}
@@ -206,14 +206,24 @@ def first_state(session: Session, row: LedgerRow) -> tuple[str, str | None]:
         return "superseded", f"superseded by {newest.version}"
     if datasets.numbered(session, row.user_id, row.dataset_id, row.number) is None:
         return "unknown", "this dataset version is not known yet"
-    pipeline = get_pipeline(session, Owner(row.user_id, row.dataset_id, row.number))
-    if pipeline and pipeline.status == "cancelled":
+    if was_cancelled(session, Owner(row.user_id, row.dataset_id, row.number), row.cause):
         return "cancelled", "the pipeline was cancelled"
     if row.stage == Stage.XAI.value and _model_of(session, row) is None:
         return "unknown", f"{UNKNOWN_MODEL} {row.payload.get('model_id')} is not known yet"
     if answers.answered_since(session, row):
         return "answered", "a foreign result has answered it already"
     return "expected", None
+
+
+def was_cancelled(session: Session, owner: Owner, cause: str) -> bool:
+    """Whether nothing may follow from an event that is read now: its pipeline is cancelled, or was while the event was
+    on its way, and has been set going again since with an event of its own."""
+    pipeline = get_pipeline(session, owner)
+    if pipeline is None or pipeline.status == "cancelled":
+        return pipeline is not None
+    written = session.scalar(select(OutboxRow.created_at).where(OutboxRow.ce_id == cause))
+    wanted = audit.AuditFilter(owner.user_id, owner.dataset_id, owner.number, "pipeline.cancelled", since=written)
+    return written is not None and bool(audit.latest_audit(session, wanted, 1))
 
 
 UNKNOWN_MODEL = "the model"

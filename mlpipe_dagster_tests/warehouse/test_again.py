@@ -7,9 +7,10 @@ import pytest
 
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.errors import Conflict, MlpipeError, TargetError, UserError
+from mlpipe_dagster.events import AutomlTrigger, BiasReported
 from mlpipe_dagster.stages.table import comparison_named
 from mlpipe_dagster.vocabulary import Level, Stage, TaskKind
-from mlpipe_dagster.warehouse import datasets, decisions, interventions, pipelines, reports, results
+from mlpipe_dagster.warehouse import datasets, decisions, interventions, ledger, pipelines, reports, results
 from mlpipe_dagster.warehouse.again import run_again
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import DatasetVersion
@@ -268,6 +269,36 @@ def test_the_report_that_is_replaced_stays_as_history_until_the_dataset_goes(
     datasets.delete_dataset(warehouse, "ann", "loans")
     with warehouse.reading() as session:
         assert pipelines.former.list_former(session, OWNER) == []
+
+
+def test_what_was_on_its_way_when_it_was_cancelled_starts_nothing_beside_the_new_run(
+    warehouse: Warehouse, loans: DatasetVersion
+) -> None:
+    (reported,) = scenes.outbox_rows(warehouse, "bias.reported")
+    event = BiasReported.model_validate_json(reported.value)
+    again(warehouse)
+    with warehouse.transaction() as session:
+        late = scenes.arrived(event, reported.topic, ce_id=reported.ce_id, version="v1")
+        assert decisions.decide_record(session, warehouse, late) == "stop"
+    assert scenes.outbox_rows(warehouse, "automl-trigger.reported") == []
+    *_, row = scenes.outbox_rows(warehouse, "bias-trigger.reported")
+    claim = scenes.claim(
+        warehouse, Stage.BIAS, scenes.arrived(scenes.bias_trigger(), row.topic, ce_id=row.ce_id, version="v1"), "run-2"
+    )
+    results.save_bias_report(warehouse, claim, {"second": True}, "paid", TaskKind.BINARY)
+    *_, reported = scenes.outbox_rows(warehouse, "bias.reported")
+    with warehouse.transaction() as session:
+        new = scenes.arrived(event, reported.topic, ce_id=reported.ce_id, version="v1", offset=1)
+        assert decisions.decide_record(session, warehouse, new) == "trigger"
+    interventions.cancel_pipeline(warehouse, "loans", "ann", by="ann")
+    again(warehouse, Stage.AUTOML)
+    first, second = scenes.outbox_rows(warehouse, "automl-trigger.reported")
+    with warehouse.transaction() as session:
+        for row, state in ((first, "cancelled"), (second, "expected")):
+            trigger = scenes.arrived(
+                AutomlTrigger.model_validate_json(row.value), row.topic, ce_id=row.ce_id, version="v1"
+            )
+            assert ledger.enter(session, warehouse, Stage.AUTOML, trigger).state == state
 
 
 def test_of_two_at_the_same_moment_one_wins(warehouse: Warehouse, loans: DatasetVersion) -> None:
