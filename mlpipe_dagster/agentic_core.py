@@ -10,6 +10,8 @@ from typing import Any, cast
 from mlpipe_dagster.bias.mitigation.choice import ANY_FITTING, EXPLAINED, NO_MITIGATION, fitting
 from mlpipe_dagster.bias.sensitive import UNSUITABLE_KINDS
 from mlpipe_dagster.choices import (
+    ASKED,
+    SUGGESTED,
     AskedKind,
     Choices,
     Wishes,
@@ -73,6 +75,8 @@ class Known:
     bias_link: str | None = None
     first_rows: tuple[Mapping[str, str], ...] = ()
     """Of the table, as text; empty where nobody is asked about them."""
+    nobody_answered: bool = False
+    """Whether an answer is the question's own suggestion, taken when its time was over."""
 
     def asks(self, kind: AskedKind) -> bool:
         """Whether the person wants to decide that themselves: said with the upload, else by their policy."""
@@ -393,6 +397,10 @@ def _chosen(wishes: Wishes, owner: tuple[str, str], known: Known, mitigated: boo
     if known.profile is None:
         raise RuntimeError(f"a question on {owner[0]} was asked before its table was read")
     choices = keeping_reasons(known.choices, choose(known.profile, wishes, known.defaults, known.budget_unit))
+    if known.nobody_answered:
+        said = choose(known.profile, known.wishes, known.defaults, known.budget_unit).reasons
+        reasons = tuple(why if why in said else why.replace(ASKED, SUGGESTED) for why in choices.reasons)
+        choices = choices.model_copy(update={"reasons": reasons})
     return bias_trigger(*owner, choices if mitigated else _before_question(choices, known), known)
 
 

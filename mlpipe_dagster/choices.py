@@ -52,6 +52,8 @@ Mode = Literal["auto", "ask"]
 AskedKind = Literal["target", "bias", "explain"]
 ASKED_KINDS: tuple[AskedKind, ...] = ("target", "bias", "explain")
 """What a person can be asked: what to predict, whether to go on after the bias report, whether to explain."""
+ASKED = "as you asked"
+SUGGESTED = "suggested; nobody answered in time"
 BINARY_CLASSES = 2
 
 
@@ -239,9 +241,9 @@ def choose(profile: Profile, wishes: Wishes, defaults: Wishes, budget_unit: str 
             *comparison.reasons,
             *((f"Left out of training: {', '.join(drop)} ({drop_reason}).",) if drop else ()),
             f"Time budget: {budget} ({budget_reason}).",
-            f"Engine: {engine.title} ({'as you asked' if wishes.engine else 'the default'}).",
+            f"Engine: {engine.title} ({ASKED if wishes.engine else 'the default'}).",
             *((f"Search: goes on from the trials of {wishes.continue_from}.",) if wishes.continue_from else ()),
-            f"Explanations for: {level.value} ({'as you asked' if wishes.xai_level else 'the default'}).",
+            f"Explanations for: {level.value} ({ASKED if wishes.xai_level else 'the default'}).",
             *mitigation_reason,
             *fairness_reason,
         ),
@@ -255,7 +257,7 @@ def _choose_budget(wishes: Wishes, defaults: Wishes, engine: KnownEngine, unit: 
     seconds = enough_seconds(engine, asked, wishes.short_budget or defaults.short_budget or "refuse")
     if seconds > asked:
         return f"{seconds:g}s", seconds, f"the least that {engine.title} needs, in place of {budget}"
-    return budget, seconds, "as you asked" if wishes.time_budget else "the default"
+    return budget, seconds, ASKED if wishes.time_budget else "the default"
 
 
 def _choose_mitigation(
@@ -266,10 +268,8 @@ def _choose_mitigation(
     if wish is not None:
         method = settle_mitigation(wish, task, sensitive)
         if method is None:
-            return None, (f"Mitigation: none ({'as you asked' if wish == NO_MITIGATION else 'no sensitive columns'}).",)
-        return method, (
-            f"Mitigation: {method.value} ({EXPLAINED[method] if wish == ANY_FITTING else 'as you asked'}).",
-        )
+            return None, (f"Mitigation: none ({ASKED if wish == NO_MITIGATION else 'no sensitive columns'}).",)
+        return method, (f"Mitigation: {method.value} ({EXPLAINED[method] if wish == ANY_FITTING else ASKED}).",)
     with suppress(UserError):
         method = settle_mitigation(defaults.mitigation, task, sensitive)
         return method, (f"Mitigation: {method.value} (your default).",) if method else ()
@@ -286,7 +286,7 @@ def _choose_constraint(
         return constraint.word if constraint else UNCONSTRAINED
 
     found = _wished(wishes.fairness, defaults.fairness, held)
-    why = "as you asked" if wishes.fairness else "your default"
+    why = ASKED if wishes.fairness else "your default"
     if found is None:
         unfit = f"Fairness constraint: none (your default, {defaults.fairness}, does not fit)."
         return None, (unfit,) if defaults.fairness else ()
@@ -360,7 +360,7 @@ def _as_wishes(choices: Choices) -> dict[str, Any]:
 def choose_target(profile: Profile, wishes: Wishes, defaults: Wishes) -> tuple[str, str]:
     """The target and why; a default counts where the table has that column. Raises TargetError where none is found."""
     if wishes.target_column_name:
-        return wishes.target_column_name, "as you asked"
+        return wishes.target_column_name, ASKED
     if defaults.target_column_name and profile.column(defaults.target_column_name):
         return defaults.target_column_name, "your default"
     return infer_target(profile)
@@ -379,7 +379,7 @@ def _choose_sensitive(profile: Profile, wishes: Wishes, defaults: Wishes, target
         missing = [name for name in wishes.sensitive_features if profile.column(name) is None]
         if missing:
             raise UserError(f"The sensitive column {_did_you_mean(profile, missing[0])}")
-        return tuple(dict.fromkeys(wishes.sensitive_features)), "as you asked"
+        return tuple(dict.fromkeys(wishes.sensitive_features)), ASKED
     known = tuple(name for name in defaults.sensitive_features or () if profile.column(name))
     if known:
         return known, "your default"
@@ -419,7 +419,7 @@ class Comparison:
         shares = _wished(
             wishes.reference_shares, defaults.reference_shares, lambda said: _check_shares(said, profile, sensitive)
         )
-        why = ("your default", "as you asked")
+        why = ("your default", ASKED)
         named = (
             ("Positive outcome", positive, why[wishes.positive_class is not None]),
             ("Compared within", within, why[wishes.conditioning_column is not None]),
@@ -489,7 +489,7 @@ def _choose_drop(profile: Profile, wishes: Wishes, defaults: Wishes, target: str
         raise UserError(f"“{target}” is what is predicted and cannot be left out. Predict another column, or keep it.")
     if len({*wishes.drop, target}) == len(profile.columns):
         raise UserError("No column is left to learn from. Leave out fewer columns.")
-    return tuple(dict.fromkeys(wishes.drop)), "as you asked"
+    return tuple(dict.fromkeys(wishes.drop)), ASKED
 
 
 def predictable(profile: Profile) -> list[str]:

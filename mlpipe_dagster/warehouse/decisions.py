@@ -231,15 +231,15 @@ def answer_question(
 def take_default(session: Session, warehouse: Warehouse, question_id: str) -> Question:
     """Answer a question whose time is over with its own suggestion. Raises as `answer_question`."""
     question = inbox.close_with_default(session, question_id)
-    _follow(session, warehouse, question)
+    _follow(session, warehouse, question, nobody_answered=True)
     return question
 
 
-def _follow(session: Session, warehouse: Warehouse, question: Question) -> None:
+def _follow(session: Session, warehouse: Warehouse, question: Question, nobody_answered: bool = False) -> None:
     """What follows from the answer that was just recorded."""
     owner = Owner(question.user_id, question.dataset_id, question.number)
     version = datasets.get_version(session, owner.user_id, owner.dataset_id, question.number)
-    known = what_is_known(session, warehouse, owner, version)
+    known = replace(what_is_known(session, warehouse, owner, version), nobody_answered=nobody_answered)
     outcome = decide_answer(
         question.kind, question.about or {}, question.answer or {}, (owner.dataset_id, owner.user_id), known
     )

@@ -106,6 +106,10 @@ def test_the_suggestion_is_taken_as_if_somebody_had_answered(warehouse: Warehous
     said = scenes.value_of(trigger)
     assert (said["target_column_name"], said["task_type"]) == ("income", "regression")
     assert status(warehouse) == "running"
+    with warehouse.reading() as session:
+        choices = decisions.recorded_choices(session, Owner("ann", "loans", 1))
+    assert choices and choices.reasons[0] == "Target column: income (suggested; nobody answered in time)."
+    assert not any("as you asked" in reason for reason in choices.reasons)
     ((actor, detail),) = entries(warehouse, "question.timed_out")
     assert (actor, detail["outcome"], detail["answer"]["target_column_name"]) == ("sweep", "default", "income")
     told = notices(warehouse)[-1]
