@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR
+from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.fairness.frontier import Frontier
 from mlpipe_dagster.automl.metrics import improvement
-from mlpipe_dagster.automl.search import Candidate, Search
+from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
 from mlpipe_dagster.bias.intervals import Z95
 
 CLEARLY_OVER_PRUDENT = 3.0
 """Standard errors of the paired difference on validation rows."""
+MOST_CROSS_VALIDATED, CROSS_VALIDATED_FOLDS = 2_000, 5
+"""Training rows, and folds, of the look whether a small table is learnable at all."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,15 @@ class Choice:
 def choose(search: Search) -> Choice:
     """The best candidate, where it is better on validation rows than all that is simpler; else the simplest that is.
 
-    Better is a lower log loss or RMSE: by more than chance (95 %) than a constant guess, since many are tried; by one
-    standard error than a linear model; by three than the even ensemble, since the best of many on the same rows is that
-    by chance, too. Where nothing is better than a constant guess, that is taken, and said.
+    Better is a lower log loss or RMSE: by more than chance (95 %) than a constant guess, since many are tried, unless
+    more rows have shown before that the table is learnable; by one standard error than a linear model; by three than
+    the even ensemble, since the best of many on the same rows is that by chance, too. Where nothing is better than a
+    constant guess, that is taken, and said.
     """
     baselines = [candidate for candidate in search.candidates if candidate.trial.baseline and candidate.outcome]
     constant = next(candidate for candidate in baselines if candidate.algorithm is CONSTANT)
-    useful = [c for c in search.candidates if c.algorithm is not CONSTANT and clearly_better(c, constant, Z95)]
+    errors = 0.0 if search.learnable else Z95
+    useful = [c for c in search.candidates if c.algorithm is not CONSTANT and clearly_better(c, constant, errors)]
     if not useful:
         baseline = min((c for c in baselines if c is not constant), key=lambda c: c.loss, default=constant)
         return Choice(constant, baseline, (_nothing_better(search, constant),))
@@ -57,6 +62,20 @@ def choose(search: Search) -> Choice:
         notes = (*notes, f"The best baseline itself is taken ({taken.algorithm.name}): nothing beat it in validation.")
     baseline = min((c for c in baselines if c is not taken), key=lambda c: c.loss)
     return Choice(taken, baseline, notes)
+
+
+def is_learnable(search: Search, source: Source) -> bool:
+    """Whether a linear model beats a constant guess beyond chance in cross-validation of a small table.
+
+    One hold-out of a few rows shows this only of what is very much better.
+    """
+    if len(source.rows) > MOST_CROSS_VALIDATED:
+        return False
+    bench = open_bench(source, search.clock.budget, search.seed, search.bench.mitigation, CROSS_VALIDATED_FOLDS)
+    beside = Search(bench, search.clock, search.boosting, search.seed, search.threads)
+    run_baselines(beside)
+    constant, linear = beside.candidates
+    return clearly_better(linear, constant, Z95)
 
 
 def _nothing_better(search: Search, constant: Candidate) -> str:

@@ -96,6 +96,9 @@ class Search:
     """The best trials of an earlier search, which are tried first."""
     prudent: "Candidate | None" = None
     """What is taken unless something else is clearly better: chosen less by the validation rows than the rest."""
+    learnable: bool = False
+    """Whether a linear model is known to beat a constant guess beyond chance, on more rows than candidates are held
+    against here."""
     study: Study = field(default_factory=Study)
     """Proposes what to try, and keeps the trials."""
     scratch: Path | None = None

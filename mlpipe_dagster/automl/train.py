@@ -14,7 +14,7 @@ import pandas as pd
 from mlpipe_dagster.automl import engines, study
 from mlpipe_dagster.automl.algorithms import boosting, limit_library_threads, threads_for
 from mlpipe_dagster.automl.bench import open_bench
-from mlpipe_dagster.automl.choice import Choice, choose
+from mlpipe_dagster.automl.choice import Choice, choose, is_learnable
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.constrained import constrained
 from mlpipe_dagster.automl.engines.known import KnownEngine, Searching, known_engine, require_installed
@@ -117,6 +117,7 @@ def _search(search: Search, job: Job, known: KnownEngine, keeper: Keeper) -> Non
     """The baselines, then the engine, and the best so far kept on the way."""
     engine: Searching = importlib.import_module(f"{engines.__name__}.{known.name}")
     with search.clock.entry("baselines"):
+        search.learnable = known.folds == 1 and is_learnable(search, job.source)
         run_baselines(search, keeper.keep)
     with search.clock.entry("best so far"):
         keeper.keep()

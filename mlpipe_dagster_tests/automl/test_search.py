@@ -19,7 +19,7 @@ from mlpipe_dagster.automl.algorithms import (
     Limits,
 )
 from mlpipe_dagster.automl.bench import Bench, Source, open_bench, random_rows
-from mlpipe_dagster.automl.choice import choose
+from mlpipe_dagster.automl.choice import choose, is_learnable
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
 from mlpipe_dagster.automl.last_fit import refit
@@ -83,6 +83,8 @@ BLEND = replace(LIGHTGBM, name=ensemble.NAME)
 class Weighed:
     """A search of a few candidates that saved so much log loss over a constant guess on 100 validation rows each."""
 
+    learnable = False
+
     def __init__(self, linear: float, boosting: float, prudent: float | None = None) -> None:
         # row losses alternate by 0.1 to both sides: a standard error of 0.01005 for what is saved
         losses = [(CONSTANT, 0.69), (LINEAR, 0.69 - linear), (LIGHTGBM, 0.69 - boosting)]
@@ -133,6 +135,22 @@ def test_the_even_ensemble_is_taken_unless_another_is_clearly_better(
     linear: float, boosting: float, prudent: float, taken: Algorithm
 ) -> None:
     assert choose(Weighed(linear, boosting, prudent)).taken.algorithm is taken  # type: ignore[arg-type]
+
+
+def test_what_more_rows_have_shown_needs_not_be_shown_again() -> None:
+    search = Weighed(linear=0.010, boosting=0.012)  # one standard error over a constant guess: may be chance
+    assert choose(search).taken.algorithm is CONSTANT  # type: ignore[arg-type]
+    search.learnable = True
+    assert choose(search).taken.algorithm is LIGHTGBM  # type: ignore[arg-type]
+
+
+def test_a_small_table_is_learnable_or_not(source: Source, bench: Bench) -> None:
+    search = search_with(bench, step=0, progress=[])
+    assert is_learnable(search, source)
+    noise = replace(
+        source, target=replace(source.target, values=np.random.default_rng(1).permutation(source.target.values))
+    )
+    assert not is_learnable(search, noise)
 
 
 def test_without_time_the_validated_fit_is_kept(bench: Bench, source: Source) -> None:
