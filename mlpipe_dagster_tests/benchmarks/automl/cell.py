@@ -130,8 +130,10 @@ def _autogluon_itself(
     files = [str(folder / f"{name}.parquet") for name in parts]
     command = [str(interpreter_of(KNOWN["autogluon"])), "-I", str(Path(autogluon_itself.__file__))]
     ended = subprocess.run(
-        [*command, *files, spec.target, f"{seconds:g}", str(folder)], capture_output=True, text=True, check=True
+        [*command, *files, spec.target, f"{seconds:g}", str(folder)], capture_output=True, text=True, check=False
     )
+    if ended.returncode:
+        raise RuntimeError(f"AutoGluon ended with {ended.returncode}: {ended.stderr[-300:]}")
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     outcome = Outcome(target.truth()[test], np.load(folder / "answers.npy").astype(np.float64))
     losses = {"loss": loss(outcome), "constant": loss(_constant(target.truth()[training], outcome))}
