@@ -82,7 +82,7 @@ def frontier_chart(frontier: Frontier) -> Markup:
         _line(sorted((p for p in points if not p.dominated), key=lambda p: p.difference.value), x, y),
         *(_cross(point, x, y, _ACCENT if point is chosen else _INK) for point in marked),
         *(_dot(point, x, y) for point in points),
-        *_names(first, chosen, x, y),
+        *_names(first, chosen, points, x, y),
     ]
     said = {
         "count": number_text(len(frontier.points)),
@@ -143,12 +143,30 @@ def _dot(point: FrontierPoint, x: Scale, y: Scale) -> str:
     )
 
 
-def _names(first: FrontierPoint, chosen: FrontierPoint, x: Scale, y: Scale) -> Iterator[str]:
-    named = [(chosen, "frontier_taken", _ACCENT, 15)]
+def _names(
+    first: FrontierPoint, chosen: FrontierPoint, points: list[FrontierPoint], x: Scale, y: Scale
+) -> Iterator[str]:
+    named = [(chosen, "frontier_taken", _ACCENT, (15.0, -8.0))]
     if first is not chosen:
-        named.append((first, "frontier_first", _INK, -8))
-    for point, key, colour, below in named:
-        name, at = texts().plain(f"charts.{key}"), x(point.difference.value)
-        right = at + 9 + text_width(name, _SMALL) < WIDTH - 2
-        place, anchor = (at + 9, "start") if right else (at - 9, "end")
-        yield text_at(name, place, y(point.accuracy.value) + below, colour, anchor=anchor, size=_SMALL, weight=600)
+        named.append((first, "frontier_first", _INK, (-8.0, 15.0)))
+    dots = [(x(point.difference.value), y(point.accuracy.value)) for point in points]
+    for point, key, colour, heights in named:
+        name = texts().plain(f"charts.{key}")
+        at = (x(point.difference.value), y(point.accuracy.value))
+        side, height = _freest(at, text_width(name, _SMALL), heights, dots)
+        anchor = "start" if side > 0 else "end"
+        yield text_at(name, at[0] + 9 * side, at[1] + height, colour, anchor=anchor, size=_SMALL, weight=600)
+
+
+def _freest(
+    at: tuple[float, float], width: float, heights: tuple[float, ...], dots: list[tuple[float, float]]
+) -> tuple[int, float]:
+    """Where a name beside a dot covers the fewest others: to the right (1) or left (-1), and how far below."""
+
+    def covered(side: int, height: float) -> tuple[int, int]:
+        left, right = sorted((at[0] + 5 * side, at[0] + (13 + width) * side))
+        outside = left < _LEFT or right > WIDTH - 2
+        low, high = at[1] + height - _SMALL - 3, at[1] + height + 6
+        return int(outside), sum(left < dot[0] < right and low < dot[1] < high for dot in dots if dot != at)
+
+    return min(((side, height) for side in (1, -1) for height in heights), key=lambda place: covered(*place))
