@@ -82,6 +82,7 @@ setup(
     python_requires=">=3.11,<3.14",
     install_requires=RUNTIME,
     extras_require={
+        "boosters": ["xgboost-cpu==3.2.0", "catboost==1.2.10"],  # the portfolio searches them too where they are there
         "dev": DEVELOPMENT,
         "flaml": ["flaml==2.7.0", "xgboost-cpu==3.2.0"],  # the engine flaml, which imports xgboost
         "postgres": ["dagster-postgres==0.29.27", "psycopg2-binary>=2.9"],

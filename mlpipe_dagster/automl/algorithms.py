@@ -100,17 +100,17 @@ class Fitted:
     note: str = ""
 
 
-def predict(estimator: Estimator, features: object, rounds: int | None = None) -> Floats:
+def predict(estimator: Estimator, features: object, **asked: object) -> Floats:
     """Probabilities (rows x classes) of a classifier, values (rows) of a regressor. Takes a pipeline as well.
 
-    `rounds` limits the boosting rounds used, for algorithms that are `staged`.
+    `asked` is passed on: what an algorithm's `up_to` says, for fewer rounds.
     """
-    call = estimator.predict_proba if hasattr(estimator, "classes_") else estimator.predict
-    predicted = call(features) if rounds is None else call(features, num_iteration=rounds)
-    return np.asarray(predicted, dtype=np.float64)
+    call = estimator.predict_proba if hasattr(estimator, "predict_proba") else estimator.predict
+    return np.asarray(call(features, **asked), dtype=np.float64)
 
 
-def _constant(_: Parameters, data: FitData, __: Limits) -> Fitted:
+def constant(_: Parameters, data: FitData, __: Limits) -> Fitted:
+    """The shares of the labels, or the mean, whatever the features."""
     regression = data.labels.dtype.kind == "f"
     estimator = DummyRegressor() if regression else DummyClassifier(strategy="prior")
     return Fitted(estimator.fit(data.features, data.labels, sample_weight=data.weights))
@@ -124,7 +124,7 @@ def threads_for(wanted: int) -> int:
     return 1 if 2 * wanted > (os.cpu_count() or 1) else wanted
 
 
-def _boosting_threads(limits: Limits, data: FitData) -> int:
+def boosting_threads(limits: Limits, data: FitData) -> int:
     """Threads of a boosting fit: one where data are few."""
     return 1 if data.features.size < FEW_CELLS else threads_for(limits.threads)
 
@@ -169,11 +169,8 @@ def _logistic(estimator: LogisticRegression, data: FitData, limits: Limits) -> F
     return Fitted(estimator, note=f"stopped at {done} iterations")
 
 
-class _StopWhen:
-    """LightGBM callback: ends the fit at the deadline, or when the check rows have not improved for 30 rounds."""
-
-    order = 30
-    before_iteration = False
+class StopWhen:
+    """Says after which round a boosting ends: at the deadline, or when the check rows have not improved for 30."""
 
     def __init__(self, ends_at: float) -> None:
         self.ends_at = ends_at
@@ -181,42 +178,63 @@ class _StopWhen:
         self.best_loss = np.inf
         self.cut = False
 
-    def __call__(self, state: Any) -> None:
-        value = state.evaluation_result_list[0][2] if state.evaluation_result_list else -float(state.iteration)
+    def after(self, number: int, value: float | None) -> bool:
+        """Whether round `number`, counted from 0, is the last; with no loss to check, later rounds are better."""
+        value = -float(number) if value is None else value
         if value < self.best_loss:
-            self.best_loss, self.best_round = value, state.iteration
+            self.best_loss, self.best_round = value, number
         self.cut = time.monotonic() > self.ends_at
-        if self.cut or state.iteration - self.best_round >= PATIENCE:
-            raise lightgbm.callback.EarlyStopException(self.best_round, state.evaluation_result_list)
+        return self.cut or number - self.best_round >= PATIENCE
 
 
-def _most_rounds(parameters: Parameters, data: FitData) -> int:
+class _LightGBMCallback:
+    """Ends a fit of LightGBM."""
+
+    order = 30
+    before_iteration = False
+
+    def __init__(self, stop: StopWhen) -> None:
+        self.stop = stop
+
+    def __call__(self, state: Any) -> None:
+        results = state.evaluation_result_list
+        if self.stop.after(state.iteration, results[0][2] if results else None):
+            raise lightgbm.callback.EarlyStopException(self.stop.best_round, results)
+
+
+def most_rounds(levels: float, data: FitData) -> int:
     """So many that 10,000 rows are answered in a second: a tree takes about 16 ns a row and level, and with more than
     two classes a round is a tree for each."""
     classes = 0 if data.labels.dtype.kind == "f" else len(np.unique(data.labels))
-    levels = float(np.log2(float(parameters.get("num_leaves") or 31)))
     return min(MOST_ROUNDS, int(MOST_LEVELS / levels / (classes if classes > 2 else 1)))
 
 
 def _lightgbm(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     kind = lightgbm.LGBMRegressor if regression else lightgbm.LGBMClassifier
+    levels = float(np.log2(float(parameters.get("num_leaves") or 31)))
     estimator = kind(
-        n_estimators=limits.rounds or _most_rounds(parameters, data),
+        n_estimators=limits.rounds or most_rounds(levels, data),
         random_state=limits.seed,
-        n_jobs=_boosting_threads(limits, data),
+        n_jobs=boosting_threads(limits, data),
         verbosity=-1,
         deterministic=True,
         force_row_wise=True,
         subsample_freq=1,
         **dict[str, Any](parameters),
     )
-    stop = _StopWhen(limits.ends_at)
+    stop = StopWhen(limits.ends_at)
     checked: Any = None if data.check_features is None else [(data.check_features, data.check_labels)]
     with warnings.catch_warnings():
         # its successors eval_X and eval_y do not translate labels that are text (4.7)
         warnings.filterwarnings("ignore", "The argument 'eval_set' is deprecated")
-        estimator.fit(data.features, data.labels, sample_weight=data.weights, eval_set=checked, callbacks=[stop])
+        estimator.fit(
+            data.features,
+            data.labels,
+            sample_weight=data.weights,
+            eval_set=checked,
+            callbacks=[_LightGBMCallback(stop)],
+        )
     rounds = stop.best_round + 1
     if rounds < estimator.n_estimators:
         estimator.set_params(n_estimators=rounds)
@@ -239,7 +257,7 @@ def _histogram(parameters: Parameters, data: FitData, limits: Limits) -> Fitted:
     regression = data.labels.dtype.kind == "f"
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     estimator = kind(max_iter=1, warm_start=True, early_stopping=False, random_state=limits.seed, **parameters)
-    with limit_library_threads("openmp", _boosting_threads(limits, data)):
+    with limit_library_threads("openmp", boosting_threads(limits, data)):
         return _grow(estimator, "max_iter", 15, 600, data, limits)
 
 
@@ -288,13 +306,13 @@ class Algorithm:
     start: Parameters
     """The settings tried first; one for each of `space`."""
     space: Mapping[str, Setting]
-    staged: bool = False
-    """Can predict with fewer rounds than it was fitted with."""
+    up_to: Callable[[Estimator, int], Mapping[str, object]] | None = None
+    """What to ask its estimator for, beside features, to have at most so many rounds used; None where it cannot."""
     fitted_again: bool = True
     """Whether `fit` can be asked for a last fit on all training rows; an engine's model stays as it was validated."""
 
 
-CONSTANT = Algorithm(CONSTANT_NAME, "linear", _constant, {}, {})
+CONSTANT = Algorithm(CONSTANT_NAME, "linear", constant, {}, {})
 LINEAR = Algorithm("linear", "linear", _linear, {"C": 1.0}, {"C": Setting(1e-3, 100, log=True)})
 EXTRA_TREES = Algorithm(
     "extra trees",
@@ -325,7 +343,7 @@ LIGHTGBM = Algorithm(
         "reg_lambda": Setting(1e-3, 30, log=True),
         "min_split_gain": Setting(1e-4, 1.0, log=True),
     },
-    staged=True,
+    up_to=lambda _, rounds: {"num_iteration": rounds},
 )
 HISTOGRAM = Algorithm(
     "histogram gradient boosting",

@@ -8,7 +8,7 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ REQUIREMENTS_FILE = "requirements.txt"
 REQUIRED = ("lightgbm", "numpy", "onnxruntime", "pandas", "pydantic", "scikit-learn", "scipy", "skops")
 """What `predict.py` needs."""
 LIBRARIES = (*REQUIRED, "optuna", "mlpipe-dagster")
+WHERE_INSTALLED = {"XGBoost": ("xgboost-cpu", "xgboost"), "CatBoost": ("catboost",)}
+"""Algorithms of libraries that a search uses where they are installed, and the packages that bring them."""
 TRUSTED_TYPES = frozenset(
     {
         "collections.OrderedDict",
@@ -41,6 +43,7 @@ TRUSTED_TYPES = frozenset(
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
         "mlpipe_dagster.automl.calibration.Calibrated",
+        "mlpipe_dagster.automl.coded.Coded",
         "mlpipe_dagster.automl.engines.outside.OutsideClassifier",
         "mlpipe_dagster.automl.ensemble.BlendClassifier",
         "mlpipe_dagster.automl.ensemble.BlendRegressor",
@@ -60,6 +63,16 @@ TRUSTED_TYPES = frozenset(
     }
 )
 """Types a saved model may hold beyond those that skops trusts itself."""
+BOOSTER_TYPES = frozenset(
+    {
+        "catboost.core.CatBoostClassifier",
+        "catboost.core.CatBoostRegressor",
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
+    }
+)
+"""Trusted in models that were saved here, not in files from outside: they hand bytes to a library as they are."""
 _MODELS: TypeAdapter[TrainedModel] = TypeAdapter(TrainedModel)
 
 
@@ -93,7 +106,7 @@ def describe(model: TrainedModel, folder: Path) -> tuple[Path, ...]:
         MANIFEST_FILE: json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False),
         CARD_FILE: model_card(model, versions),
         LEADERBOARD_FILE: json.dumps(described["leaderboard"], indent=1, ensure_ascii=False, allow_nan=False),
-        REQUIREMENTS_FILE: _requirements(versions),
+        REQUIREMENTS_FILE: _requirements(versions, model),
     }
     contents = {name: text.encode() for name, text in texts.items()}
     if alone:
@@ -116,7 +129,9 @@ def load(folder: Path) -> TrainedModel:
         trusted.
     """
     manifest = _read_manifest(folder)
-    model = _described(manifest, read_estimator(_untouched(folder, MODEL_FILE, manifest.get("sha256"))))
+    model = _described(
+        manifest, read_estimator(_untouched(folder, MODEL_FILE, manifest.get("sha256")), TRUSTED_TYPES | BOOSTER_TYPES)
+    )
     if "engine_sha256" in manifest:
         model.estimator[-1].file = _untouched(folder, ENGINE_FILE, manifest["engine_sha256"])
     return model
@@ -151,15 +166,21 @@ def _described(manifest: dict[str, Any], estimator: Any) -> TrainedModel:
         raise ModelError(f"{MANIFEST_FILE} does not describe a model of this version of mlpipe.") from error
 
 
-def read_estimator(path: Path) -> Any:
-    """What a skops file holds; raises ModelError, before anything is made, for a type that is not trusted."""
+def read_estimator(path: Path, trusted: frozenset[str] = TRUSTED_TYPES) -> Any:
+    """What a skops file holds; raises ModelError, before anything is made, for a type that is not trusted, and where a
+    library is missing."""
     import skops.io
 
     asked_for = set(skops.io.get_untrusted_types(file=path))
-    foreign = sorted(asked_for - TRUSTED_TYPES)
+    foreign = sorted(asked_for - trusted)
     if foreign:
         raise ModelError(f"{path.name} holds the type {foreign[0]}, which is not trusted. It is not loaded.")
-    return skops.io.load(path, trusted=sorted(asked_for))
+    try:
+        return skops.io.load(path, trusted=sorted(asked_for))
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"The model needs {error.name}, which is not installed here. Install what {REQUIREMENTS_FILE} names."
+        ) from error
 
 
 def model_size_mb(folder: Path) -> float:
@@ -186,11 +207,18 @@ def _sha256(path: Path) -> str:
 
 
 def libraries() -> dict[str, str]:
-    """The versions that are at work here, of Python too."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    """The versions that are at work here, of Python too, and of what a search uses where it is installed."""
+    there = [name for names in WHERE_INSTALLED.values() for name in names if _is_installed(name)]
+    return {"python": platform.python_version(), **{name: version(name) for name in (*LIBRARIES, *there)}}
 
 
-def _requirements(versions: Mapping[str, str]) -> str:
+def _is_installed(name: str) -> bool:
+    return any(distributions(name=name))
+
+
+def _requirements(versions: Mapping[str, str], model: TrainedModel) -> str:
     """For pip: the exact versions, for the Python that the model was made with."""
-    lines = [f"{name}=={number}" for name, number in versions.items() if name in REQUIRED]
+    made_of = " ".join([model.algorithm, *model.parameters])  # of an ensemble the members are its parameters
+    further = [name for algorithm, names in WHERE_INSTALLED.items() if algorithm in made_of for name in names]
+    lines = [f"{name}=={number}" for name, number in versions.items() if name in (*REQUIRED, *further)]
     return "\n".join([f"# Python {versions['python']}", *lines]) + "\n"

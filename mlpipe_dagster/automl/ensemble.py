@@ -91,7 +91,7 @@ class BlendRegressor(RegressorMixin, _Blend):  # type: ignore[misc]
 
 def blended(members: Sequence[Any], weights: Sequence[float]) -> BlendClassifier | BlendRegressor:
     """Fitted members as one estimator."""
-    kind = BlendClassifier if hasattr(members[0], "classes_") else BlendRegressor
+    kind = BlendClassifier if hasattr(members[0], "predict_proba") else BlendRegressor
     return kind(list(members), [float(weight) for weight in weights])
 
 

@@ -109,6 +109,9 @@ def changes(folder: Path, stored: TrainedModel, table_hash: str | None) -> tuple
     found = [
         f"{name} was {then[name]} and is {now[name]} now." for name in now if then.get(name, now[name]) != now[name]
     ]
+    found += [f"{name} was {then[name]} and is not installed now." for name in then if name not in now]
+    came = {name for names in artefacts.WHERE_INSTALLED.values() for name in names}.intersection(now).difference(then)
+    found += [f"{name} was not installed and is {now[name]} now." for name in sorted(came)]
     data = stored.spec.data
     if data is None:
         found.append("It is not recorded which file it was trained from: the table may be another.")

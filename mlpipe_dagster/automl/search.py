@@ -103,6 +103,8 @@ class Search:
     """Proposes what to try, and keeps the trials."""
     scratch: Path | None = None
     """A folder for what an engine leaves on disk; it has to stay until the model is saved."""
+    further: tuple[Algorithm, ...] = ()
+    """Gradient boosting of other libraries, where they are installed."""
 
     def best(self, *names: str) -> Candidate | None:
         """The finished candidate with the lowest loss, of the algorithms named (or any)."""
@@ -168,8 +170,8 @@ class Search:
         rounds = [fitted.rounds for fitted in fits if fitted.rounds]
         mean_rounds = round(float(np.mean(rounds))) if rounds else None
         first_loss = loss(parts[0])
-        if algorithm.staged and mean_rounds and len(parts) > 1:
-            parts = self._at_common_rounds(algorithm, fits, mean_rounds)
+        if mean_rounds and len(parts) > 1:
+            parts = self._at_common_rounds(algorithm, fits, parts, mean_rounds)
         joined = Outcome(np.concatenate([p.truth for p in parts]), np.concatenate([p.predicted for p in parts]))
         trial = Trial(
             number=len(self.candidates) + 1,
@@ -185,12 +187,18 @@ class Search:
         outcome = None if abandoned else joined
         return Candidate(trial, algorithm, mean_rounds, fits[0], first_loss, slowest, outcome)
 
-    def _at_common_rounds(self, algorithm: Algorithm, fits: list[Fitted], rounds: int) -> list[Outcome]:
-        """Each fold predicted with the mean rounds: every fold's own best rounds would flatter the candidate."""
+    def _at_common_rounds(
+        self, algorithm: Algorithm, fits: list[Fitted], parts: list[Outcome], rounds: int
+    ) -> list[Outcome]:
+        """Each fold predicted with the mean rounds, where the algorithm can: every fold's own best rounds would flatter
+        the candidate."""
+        if algorithm.up_to is None:
+            return parts
+        asked = [algorithm.up_to(fitted.estimator, rounds) for fitted in fits]
         data = [self.bench.data(algorithm.family, fold) for fold in range(len(fits))]
         return [
-            Outcome(part.truth_to_check(), predict(fitted.estimator, part.check_features, rounds))
-            for part, fitted in zip(data, fits, strict=True)
+            Outcome(part.truth_to_check(), predict(fitted.estimator, part.check_features, **limited))
+            for part, fitted, limited in zip(data, fits, asked, strict=True)
         ]
 
 
@@ -248,8 +256,8 @@ def run_search(search: Search, reserve: Reserve, trials: int | None = None) -> s
     The first ones are fixed; later ones are the study's proposals, mostly for the algorithm that leads.
     """
     generator = np.random.default_rng([search.seed, len(search.kept)] if search.kept else search.seed)
-    known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES)}
-    for algorithm, parameters in _kept_settings(search, known) or _openings(search.boosting):
+    known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES, *search.further)}
+    for algorithm, parameters in _kept_settings(search, known) or _openings(search):
         search.study.enqueue(algorithm, parameters)
     baselines = sum(candidate.trial.baseline for candidate in search.candidates)
     since_better, most = 0, np.inf if trials is None else baselines + trials
@@ -273,11 +281,13 @@ def _kept_settings(search: Search, known: Mapping[str, Algorithm]) -> list[tuple
     return [(known[trial.algorithm], trial.parameters) for trial in search.kept if trial.algorithm in known]
 
 
-def _openings(boosting: Algorithm) -> list[tuple[Algorithm, Parameters]]:
+def _openings(search: Search) -> list[tuple[Algorithm, Parameters]]:
+    boosting = search.boosting
     leaves = "num_leaves" if "num_leaves" in boosting.start else "max_leaf_nodes"
     return [
         (LINEAR, {"C": 0.03}),
         (EXTRA_TREES, EXTRA_TREES.start),
+        *((algorithm, algorithm.start) for algorithm in search.further),
         (boosting, {**boosting.start, leaves: 48}),
         (boosting, {**boosting.start, "learning_rate": 0.05, leaves: 5}),
     ]
@@ -286,7 +296,7 @@ def _openings(boosting: Algorithm) -> list[tuple[Algorithm, Parameters]]:
 def _next_algorithm(search: Search, generator: np.random.Generator) -> Algorithm:
     """The leading algorithm in 7 of 10 cases, else any; a linear model has one setting and few tries exhaust it."""
     linear_tried = sum(c.algorithm is LINEAR for c in search.candidates)
-    choices = [search.boosting, EXTRA_TREES] + ([LINEAR] if linear_tried < MOST_LINEAR else [])
+    choices = [search.boosting, EXTRA_TREES, *search.further] + ([LINEAR] if linear_tried < MOST_LINEAR else [])
     leader = search.best()
     if leader and leader.algorithm in choices and generator.random() < FOLLOW_BEST:
         return leader.algorithm

@@ -14,6 +14,7 @@ import pandas as pd
 from mlpipe_dagster.automl import engines, study
 from mlpipe_dagster.automl.algorithms import boosting, limit_library_threads, threads_for
 from mlpipe_dagster.automl.bench import open_bench
+from mlpipe_dagster.automl.boosters import installed_boosting
 from mlpipe_dagster.automl.choice import Choice, choose, is_learnable
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.constrained import constrained
@@ -104,11 +105,14 @@ def _opened(
         job = prepare(table, spec, clock.budget)
         bench = open_bench(job.source, clock.budget, spec.seed, spec.mitigation, known.folds)
     algorithm, notes = boosting()
+    further, missing = installed_boosting() if known.folds is None else ((), ())
+    notes += missing
     if spec.continues:
         notes += (f"The search went on from the {len(spec.kept)} best trials of version {spec.continues}.",)
     search = Search(
         bench, clock, algorithm, spec.seed, spec.threads, progress,
         trials=known.trials, kept=spec.kept, study=_study(spec, scratch), scratch=scratch,
+        further=further,
     )  # fmt: skip
     return search, replace(job, notes=(*job.notes, *notes))
 

@@ -1,4 +1,4 @@
-"""Exact SHAP values of trees (Lundberg et al. 2020), by LightGBM's own TreeSHAP or shap's.
+"""Exact SHAP values of trees (Lundberg et al. 2020), by the TreeSHAP of the library that made them, or shap's.
 
 Which models these are, and how many rows are affordable.
 """
@@ -22,6 +22,7 @@ from sklearn.ensemble import (
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from mlpipe_dagster.automl.coded import bare
 from mlpipe_dagster.xai.attribution import (
     FEWEST_ROWS,
     Attribution,
@@ -32,6 +33,7 @@ from mlpipe_dagster.xai.attribution import (
     sampled,
     three_way,
 )
+from mlpipe_dagster.xai.boosters import OwnValues, own_values
 from mlpipe_dagster.xai.pieces import Scale
 from mlpipe_dagster.xai.pool import Ask, Features, features_of
 from mlpipe_dagster.xai.values import Floats
@@ -59,16 +61,19 @@ def explain_trees(
 ) -> Attribution | None:
     """Exact values, compared with the trees' own training weights, or (interventional) with the rows of a background.
 
-    None where 25 rows would take too long.
+    None where 25 rows would take too long, or shap cannot compare these trees with rows.
     """
     final, compared = estimator[-1], 1 if background is None else len(background)
     affordable = int(TREE_OPERATIONS / _operations_per_row(final) / compared)
     if affordable < FEWEST_ROWS:
         return None
+    own = own_values(final)
+    if background is not None and own and not own.compared:
+        return None
     if background is not None:
-        exact = _tree_values(final, features_of(estimator, background, origins))
+        exact = _tree_values(bare(final), features_of(estimator, background, origins))
     else:
-        exact = _lightgbm_values(final) if _is_lightgbm(final) else _tree_values(final)
+        exact = _own_values(bare(final), own) if own else _tree_values(final)
     kept = sampled(rows, affordable, 0)
     features = features_of(estimator, kept, origins)
     if len(kept) > TIMED_ROWS and math.isfinite(seconds):
@@ -93,11 +98,11 @@ def _tree_values(final: object, known: "Features | None" = None) -> Exact:
     return lambda features: (three_way(explainer.shap_values(features, check_additivity=False)), base)
 
 
-def _lightgbm_values(final: Any) -> Exact:
-    """LightGBM's own TreeSHAP, which TreeExplainer would ask too, after reading all trees a second time."""
+def _own_values(final: Any, own: OwnValues) -> Exact:
+    """Of the library itself, which TreeExplainer would ask too, or do worse than, after reading all trees again."""
 
     def exact(features: Features) -> tuple[Floats, Floats]:
-        made = np.asarray(final.booster_.predict(features, pred_contrib=True), dtype=np.float64)
+        made = np.asarray(own.values(final, features), dtype=np.float64)
         by_output = made.reshape(len(made), -1, features.shape[1] + 1).transpose(0, 2, 1)
         return by_output[:, :-1], by_output[0, -1]
 
@@ -108,19 +113,14 @@ def is_tree(final: object) -> bool:
     """Whether TreeExplainer is right about this model; it is not about HistGradientBoosting with native categories."""
     if getattr(final, "is_categorical_", None) is not None:
         return False
-    return _is_lightgbm(final) or isinstance(final, _MARGIN_TREES + _PROBABILITY_TREES + _VALUE_TREES)
-
-
-def _is_lightgbm(final: object) -> bool:
-    """By name: the library may be absent from a machine, and then no model of it is either."""
-    return type(final).__name__ in {"LGBMClassifier", "LGBMRegressor"}
+    return own_values(final) is not None or isinstance(final, _MARGIN_TREES + _PROBABILITY_TREES + _VALUE_TREES)
 
 
 def _tree_output(estimator: Pipeline) -> tuple[Ask, Scale]:
     final = estimator[-1]
-    if _is_lightgbm(final):
+    if own := own_values(final):
         scale: Scale = "log-odds" if is_classifier(final) else "predicted value"
-        return lambda features: outputs_of(final.booster_.predict(features, raw_score=True)), scale
+        return lambda features: outputs_of(own.scores(bare(final), features)), scale
     if isinstance(final, _MARGIN_TREES):
         return lambda features: outputs_of(final.decision_function(features)), "log-odds"
     return chance_or_value(estimator)
