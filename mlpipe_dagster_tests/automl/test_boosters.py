@@ -18,6 +18,10 @@ from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.automl.algorithms import Algorithm, FitData, Limits, predict
 from mlpipe_dagster.automl.boosters import MODULES, installed_boosting
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec
+from mlpipe_dagster.automl.onnx_model import boosters as onnx_trees
+from mlpipe_dagster.automl.onnx_model import run
+from mlpipe_dagster.automl.onnx_model.export import TOLERANCE, export, largest_difference
+from mlpipe_dagster.automl.predicting import ask
 from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
@@ -74,6 +78,14 @@ def test_rounds_are_found_on_the_check_rows_and_honoured_in_the_last_fit(algorit
     assert more.shape == said.shape
 
 
+def test_of_a_fit_that_stopped_early_the_best_rounds_are_exported() -> None:
+    pytest.importorskip("xgboost", reason="xgboost is not installed")
+    found = MODULES["xgboost"].fit(MODULES["xgboost"].start, LABELLED["three"], Limits(time.monotonic() + 60, 0, 1))
+    booster = found.estimator.estimator.get_booster()
+    assert found.rounds is not None and found.rounds < booster.num_boosted_rounds()
+    assert len(onnx_trees.xgboost(booster).trees) == 3 * found.rounds
+
+
 def test_a_fit_past_its_deadline_ends_early_and_says_so(algorithm: Algorithm) -> None:
     fitted = algorithm.fit(algorithm.start, LABELLED["two"], Limits(0.0, 0, 1))
     assert (fitted.cut, fitted.rounds) == (True, 1)
@@ -108,7 +120,7 @@ def table() -> pd.DataFrame:
             "other": draw.normal(size=240),
             "kind": np.where(signal > 0.5, "yes", "no"),
             "third": np.array(["low", "mid", "top"])[np.digitize(signal, [0, 1])],
-            "size": signal + 40,
+            "size": signal + 3,
         }
     )
 
@@ -143,6 +155,17 @@ def test_a_saved_model_comes_back_and_names_its_library(
     assert any(name in json.loads((tmp_path / "manifest.json").read_text())["libraries"] for name in names)
     with pytest.raises(ModelError, match="is not trusted"):
         artefacts.read_estimator(tmp_path / "model.skops")  # as files from outside are read
+
+
+def test_the_onnx_file_answers_alike(model: TrainedModel, table: pd.DataFrame, tmp_path: Path) -> None:
+    made = export(model, table, tmp_path / "m.onnx")
+    assert made.note == ""
+    assert made.difference is not None and made.difference < TOLERANCE / 5  # XGBoost itself adds up in 32 bits
+    odd = table.head(6).assign(
+        town=[None, "", "Rom", "Oslo", "Ulm", "Ulm"], left=[np.nan, 1e30, -1e30, 0.0, -0.0, np.inf]
+    )  # fmt: skip
+    said = run.predict(tmp_path / "m.onnx", model.schema, odd)
+    assert largest_difference(ask(model, odd), said) < TOLERANCE
 
 
 def test_values_are_exact_and_add_up(model: TrainedModel, table: pd.DataFrame) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.calibration import TINY
-from mlpipe_dagster.automl.onnx_model import trees
+from mlpipe_dagster.automl.onnx_model import boosters, trees
 from mlpipe_dagster.automl.onnx_model.columns import scaled
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, SINGLE, Value
 from mlpipe_dagster.errors import ModelError
@@ -77,6 +77,20 @@ def _lightgbm(features: Value, estimator: Any) -> Value:
     return scores if objective == "regression" else _chances(scores, len(estimator.classes_))
 
 
+def _coded(features: Value, estimator: Any) -> Value:
+    return answer(features, estimator.estimator)  # codes are in the order of the labels
+
+
+def _xgboost(features: Value, estimator: Any) -> Value:
+    scores = boosters.xgboost(estimator.get_booster()).applied(features.cast(SINGLE).cast(DOUBLE))
+    return _chances(scores, estimator.n_classes_) if hasattr(estimator, "predict_proba") else scores
+
+
+def _catboost(features: Value, estimator: Any) -> Value:
+    scores = boosters.catboost(estimator).applied(features.cast(SINGLE).cast(DOUBLE))
+    return _chances(scores, len(estimator.classes_)) if hasattr(estimator, "predict_proba") else scores
+
+
 def _chances(scores: Value, classes: int) -> Value:
     """One score a row is the log odds of the second class; more are logs of what is proportional to each class."""
     if classes == 2:
@@ -88,6 +102,9 @@ KNOWN: dict[str, Callable[[Value, Any], Value]] = {
     "BlendClassifier": _blend,
     "BlendRegressor": _blend,
     "Calibrated": _calibrated,
+    "CatBoostClassifier": _catboost,
+    "CatBoostRegressor": _catboost,
+    "Coded": _coded,
     "DummyClassifier": _constant,
     "DummyRegressor": _constant,
     "ExtraTreesClassifier": _forest,
@@ -100,4 +117,6 @@ KNOWN: dict[str, Callable[[Value, Any], Value]] = {
     "RandomForestClassifier": _forest,
     "RandomForestRegressor": _forest,
     "Ridge": _linear,
+    "XGBClassifier": _xgboost,
+    "XGBRegressor": _xgboost,
 }

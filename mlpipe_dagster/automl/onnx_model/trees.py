@@ -1,5 +1,7 @@
 """Ensembles of trees as one TreeEnsembleRegressor: LightGBM, scikit-learn's forests and its histogram boosting.
 
+XGBoost's and CatBoost's are read in `boosters.py`.
+
 Thresholds stay 64 bits wide and every node knows where a missing number goes. The sums come out 32 bits wide.
 """
 
