@@ -172,5 +172,5 @@ def installed_boosting() -> tuple[tuple[Algorithm, ...], tuple[str, ...]]:
             importlib.import_module(module)
             found.append(algorithm)
         except (ImportError, OSError, ValueError) as reason:  # ValueError: XGBoost finds no library of its own
-            notes.append(f"{algorithm.name} is installed and cannot be loaded here ({reason}): it is not searched.")
+            notes += [f"{algorithm.name} is installed and cannot be loaded here ({reason}): it is not searched."]
     return tuple(found), tuple(notes)

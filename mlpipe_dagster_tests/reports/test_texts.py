@@ -94,6 +94,7 @@ def test_every_sentence_of_a_training_is_in_the_file() -> None:
     folder = Path(mlpipe_dagster.automl.__file__).parent
     modules = [
         "apart",
+        "boosters",
         "choice",
         "constrained",
         "columns",
