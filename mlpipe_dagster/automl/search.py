@@ -43,6 +43,8 @@ CONVERGED_AFTER = 40
 MOST_LINEAR = 8
 FOLLOW_BEST = 0.7
 CUT = "cut short by the clock"
+SLOWER = 4.0
+"""So many times as long as the search's own do boostings of other libraries take, about."""
 OPENING_SHARE = 0.5
 """Of the search time that is left, at most this for each of the first candidates, so that others get a try."""
 
@@ -256,6 +258,7 @@ def run_search(search: Search, reserve: Reserve, trials: int | None = None) -> s
     The first ones are fixed; later ones are the study's proposals, mostly for the algorithm that leads.
     """
     generator = np.random.default_rng([search.seed, len(search.kept)] if search.kept else search.seed)
+    search.further = _worth_a_try(search, reserve)
     known = {algorithm.name: algorithm for algorithm in (search.boosting, LINEAR, EXTRA_TREES, *search.further)}
     for algorithm, parameters in _kept_settings(search, known) or _openings(search):
         search.study.enqueue(algorithm, parameters)
@@ -274,6 +277,14 @@ def run_search(search: Search, reserve: Reserve, trials: int | None = None) -> s
         better = queued or before is None or now.loss < 0.999 * before.loss
         since_better = 0 if better else since_better + 1
     return f"stopped early: {CONVERGED_AFTER} trials in a row brought nothing better"
+
+
+def _worth_a_try(search: Search, reserve: Reserve) -> tuple[Algorithm, ...]:
+    """Boosting of other libraries, unless a first trial of it would likely be cut short, which says little and takes
+    the time that others need."""
+    own = [candidate.trial.seconds for candidate in search.candidates if candidate.algorithm is search.boosting]
+    left = OPENING_SHARE * (search.clock.left() - reserve(search.best()))
+    return search.further if own and left > SLOWER * own[0] else ()
 
 
 def _kept_settings(search: Search, known: Mapping[str, Algorithm]) -> list[tuple[Algorithm, Parameters]]:

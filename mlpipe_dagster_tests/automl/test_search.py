@@ -197,6 +197,18 @@ def test_the_ledger_notes_what_happened() -> None:
     ]
 
 
+@pytest.mark.parametrize(("seconds", "tried"), [(0.25, True), (2.0, False)])
+def test_boosting_of_other_libraries_is_tried_where_there_is_time(source: Source, seconds: float, tried: bool) -> None:
+    """Half of the 10 seconds that are left are more than four times a quarter of one, and less than four times two."""
+    seen: list[Trial] = []
+    search = search_with(open_bench(source, budget=0.01, seed=0), step=0, progress=seen)
+    search.further = (HISTOGRAM,)
+    own = search.validate(LIGHTGBM, LIGHTGBM.start, 5)
+    search.add(replace(own, trial=own.trial.model_copy(update={"seconds": seconds})))
+    assert run_search(search, lambda best: 0, trials=4) == "4 trials"
+    assert (HISTOGRAM.name in {trial.algorithm for trial in seen}) == tried
+
+
 def test_a_search_that_goes_on_starts_with_what_was_best(source: Source) -> None:
     def kept(algorithm: str, **parameters: float) -> Trial:
         return Trial(
