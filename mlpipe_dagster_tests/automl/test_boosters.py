@@ -22,6 +22,7 @@ from mlpipe_dagster.automl.onnx_model import boosters as onnx_trees
 from mlpipe_dagster.automl.onnx_model import run
 from mlpipe_dagster.automl.onnx_model.export import TOLERANCE, export, largest_difference
 from mlpipe_dagster.automl.predicting import ask
+from mlpipe_dagster.automl.replay import changes
 from mlpipe_dagster.automl.train import train
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
@@ -152,7 +153,11 @@ def test_a_saved_model_comes_back_and_names_its_library(
     assert again.estimator.predict(table).tolist() == model.estimator.predict(table).tolist()
     names = artefacts.WHERE_INSTALLED[algorithm.name]
     assert any(f"{name}==" in (tmp_path / "requirements.txt").read_text() for name in names)
-    assert any(name in json.loads((tmp_path / "manifest.json").read_text())["libraries"] for name in names)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    (name,) = (name for name in names if name in manifest["libraries"])
+    del manifest["libraries"][name]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    assert changes(tmp_path, model, None)[0].startswith(f"{name} was not installed and is ")
     with pytest.raises(ModelError, match="is not trusted"):
         artefacts.read_estimator(tmp_path / "model.skops")  # as files from outside are read
 

@@ -70,6 +70,10 @@ def test_a_replay_says_what_has_changed_and_how_far_answers_differ(there: Traine
     said = changes(tmp_path / "model", there.model, "f" * 32)
     assert said[0].startswith("lightgbm was 3.0.0 and is 4.")
     assert said[1] == f"The table is not the one it was trained from: its MD5 is {'f' * 32}, not {'0' * 32}."
+    manifest["libraries"] |= {"lightgbm": artefacts.libraries()["lightgbm"], "boosting-that-went": "1.0"}
+    file.write_text(json.dumps(manifest))
+    (went,) = changes(tmp_path / "model", there.model, "0" * 32)
+    assert went == "boosting-that-went was 1.0 and is not installed now."
     other = Replay(there.model, there.model, said, 40, 0.25, 0.1)
     assert (other.promised, other.kept) == (False, True)
     assert "differ by up to 0.25, by 0.1 on average" in other.told()
