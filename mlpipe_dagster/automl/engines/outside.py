@@ -35,13 +35,12 @@ class PredictServer:
         known = KNOWN[engine]
         require_installed(known)
         program = [str(interpreter_of(known)), "-I", PROGRAMS[engine], "serve", str(model), address]
-        errors = Path(self._folder.name) / "errors"
-        with errors.open("wb") as said:
+        self._errors = Path(self._folder.name) / "errors"
+        with self._errors.open("wb") as said:
             self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         self._finalize = weakref.finalize(self, _end, self.process)
         if self.process.stdout is None or self.process.stdout.readline() != b"ready\n":
-            last = errors.read_text(errors="replace").strip().splitlines()[-1:]
-            raise EngineError(f"The model of {known.title} could not be read: {' '.join(last)[:LAST_WORDS]}")
+            raise EngineError(f"The model of {known.title} could not be read: {self.last_words()}")
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(address)
         self._stream = self._connection.makefile("rb")
@@ -56,6 +55,11 @@ class PredictServer:
             raise EOFError("the predict server has ended")
         answer: Floats = np.load(io.BytesIO(self._stream.read(HEADER.unpack(head)[0])), allow_pickle=False)
         return answer
+
+    def last_words(self) -> str:
+        """The last line of what it complained of."""
+        lines = self._errors.read_text(errors="replace").strip().splitlines()
+        return lines[-1][:LAST_WORDS] if lines else "it said nothing"
 
     def close(self) -> None:
         """End it now."""
@@ -97,10 +101,11 @@ class _Outside(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
                 self._server = PredictServer(self.engine, self.file)
             try:
                 return self._server.ask(values)
-            except (OSError, EOFError):
+            except (OSError, EOFError) as error:
+                said = self._server.last_words()
                 self.close()
                 if last:
-                    raise
+                    raise EngineError(f"{KNOWN[self.engine].title} broke off while it answered: {said}") from error
         raise AssertionError("unreachable")
 
     def close(self) -> None:

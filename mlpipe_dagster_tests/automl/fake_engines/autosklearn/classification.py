@@ -51,6 +51,8 @@ class AutoSklearnClassifier:
         return "auto-sklearn results:\n  Number of successful target algorithm runs: 1\n"
 
     def predict_proba(self, features: Any) -> Any:
+        if os.environ.get("FAKE_ENGINE") == "mute":
+            raise FloatingPointError("no answer to these rows")
         return self.inner.predict_proba(self._expanded(features))
 
     def _expanded(self, features: Any) -> Any:
