@@ -4,6 +4,7 @@ Nothing of the model is read here. What stands in for it is saved with the pipel
 back by `artefacts.load` once its SHA-256 is known to be right.
 """
 
+import contextlib
 import io
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from mlpipe_dagster.errors import EngineError
 
 Floats = NDArray[np.float64]
 PROGRAMS = {"autosklearn": autosklearn_program.__file__, "autogluon": autogluon_program.__file__}
-LAST_WORDS = 300
+LAST_WORDS, SECONDS_TO_END = 300, 5.0
 
 
 class PredictServer:
@@ -57,7 +58,9 @@ class PredictServer:
         return answer
 
     def last_words(self) -> str:
-        """The last line of what it complained of."""
+        """The last line of what it complained of; a server that breaks closes its socket before it has said all."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(SECONDS_TO_END)
         lines = self._errors.read_text(errors="replace").strip().splitlines()
         return lines[-1][:LAST_WORDS] if lines else "it said nothing"
 
