@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -137,13 +137,22 @@ class Bench:
     def encoded(self, family: Family, fit_on: Rows, check_on: Rows) -> tuple[ColumnTransformer, FitData]:
         """Rows of the sample to fit on and to check on, and the encoders that were fitted on the first."""
         fit, check = self.rows.take(fit_on), self.rows.take(check_on)
-        fit, weights = mitigated(fit, self.mitigation, self.seed)
-        encoders = encoder(family, fit.typed, self.classes, self.seed)
-        with quiet_rare_classes():
-            features = np.asarray(encoders.fit_transform(fit.typed, fit.labels), dtype=np.float64)
+        return encoded(family, fit, self.classes, self.mitigation, self.seed, check)
+
+
+def encoded(
+    family: Family, fit: Rowset, classes: int, mitigation: Mitigation | None, seed: int, check: Rowset | None = None
+) -> tuple[ColumnTransformer, FitData]:
+    """Rows to fit on, with what is done about bias, and to check on; and the encoders that were fitted on the first."""
+    fit, weights = mitigated(fit, mitigation, seed)
+    encoders = encoder(family, fit.typed, classes, seed)
+    with quiet_rare_classes():
+        features = np.asarray(encoders.fit_transform(fit.typed, fit.labels), dtype=np.float64)
+    data = FitData(features, fit.labels, weights=weights, blocks=encoders.output_indices_, groups=fit.groups)
+    if check is not None:
         checks = np.asarray(encoders.transform(check.typed), dtype=np.float64)
-        blocks = encoders.output_indices_
-        return encoders, FitData(features, fit.labels, checks, check.labels, check.truth, weights, blocks, fit.groups)
+        data = replace(data, check_features=checks, check_labels=check.labels, check_truth=check.truth)
+    return encoders, data
 
 
 def mitigated(rows: Rowset, mitigation: Mitigation | None, seed: int) -> tuple[Rowset, NDArray[np.float64] | None]:

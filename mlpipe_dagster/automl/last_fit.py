@@ -7,14 +7,12 @@ many more rows bear more rounds, these rows say how many, and whether the fit th
 import time
 from dataclasses import dataclass, replace
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.automl.algorithms import FitData, Limits, Parameters, predict
-from mlpipe_dagster.automl.bench import Bench, Rowset, Source, assemble, mitigated, quiet_rare_classes
+from mlpipe_dagster.automl.algorithms import Limits, Parameters, predict
+from mlpipe_dagster.automl.bench import Bench, Source, assemble, encoded
 from mlpipe_dagster.automl.metrics import Outcome, loss
 from mlpipe_dagster.automl.model import TrainingSpec
-from mlpipe_dagster.automl.preparation import encoder
 from mlpipe_dagster.automl.search import Candidate, Search
 from mlpipe_dagster.automl.target import Rows
 
@@ -78,18 +76,13 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     ends_at = time.monotonic() + seconds
     rows = source.draw(most, spec.seed, without=held_out)
     seen = len(rows.labels)
-    rows, weights = mitigated(rows, spec.mitigation, spec.seed)
-    encoders = encoder(algorithm.family, rows.typed, bench.classes, spec.seed)
-    with quiet_rare_classes():
-        features = np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64)
-    data = FitData(features, rows.labels, weights=weights, blocks=encoders.output_indices_, groups=rows.groups)
+    check = None if held_out is None else bench.rows.take(bench.folds[0][1])
+    encoders, data = encoded(algorithm.family, rows, bench.classes, spec.mitigation, spec.seed, check)
     limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
-    if held_out is not None:
-        check = bench.rows.take(bench.folds[0][1])
-        data, limits = _checked(data, check, np.asarray(encoders.transform(check.typed))), replace(limits, rounds=None)
     settings: Parameters = candidate.trial.parameters
     if held_out is not None:
-        settings = _hurried(settings, ROWS_BEFORE_ROUNDS * likely * len(rows.labels) / every, seconds)
+        limits = replace(limits, rounds=None)
+        settings = _hurried(settings, ROWS_BEFORE_ROUNDS * likely * len(data.labels) / every, seconds)
     fitted = algorithm.fit(settings, data, limits)
     notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (seen < every)
     last = LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)
@@ -120,7 +113,3 @@ def _held_out(bench: Bench, source: Source) -> Rows | None:
     if places is None or source.bond is not None or len(places) == len(source.rows) or len(bench.folds) > 1:
         return None
     return places[bench.folds[0][1]]
-
-
-def _checked(data: FitData, check: Rowset, features: np.ndarray) -> FitData:
-    return replace(data, check_features=features, check_labels=check.labels, check_truth=check.truth)

@@ -58,10 +58,8 @@ PLAIN: dict[str, tuple[str, Fit]] = {
     "LightGBM defaults": ("trees", _lightgbm),
     "HistGB defaults": ("trees", _histogram),
 }
-TIMED = tuple(name for name, engine in KNOWN.items() if engine.trials is None)
 ITSELF = "AutoGluon itself"
 """On the raw table and all training rows, without the harness and its baselines."""
-SUBJECTS = (*TIMED, ITSELF, *PLAIN)
 
 
 def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -> dict[str, Any]:

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from mlpipe_dagster.automl.engines.known import KNOWN
+from mlpipe_dagster_tests.benchmarks.automl.cell import ITSELF, PLAIN
 from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
 
 TIMED = tuple(name for name, engine in KNOWN.items() if engine.trials is None)
-PLAIN = ("linear", "LightGBM defaults", "HistGB defaults")
-ITSELF = "AutoGluon itself"
 ITSELF_FROM_SECONDS = 30
 SUBJECTS = (*TIMED, ITSELF, *PLAIN)
 PLAIN_SECONDS = 600
