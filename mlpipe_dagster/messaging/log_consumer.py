@@ -4,7 +4,7 @@ Says where the log no longer has a position. Used by one thread at a time; who w
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from kafka import KafkaConsumer, TopicPartition
@@ -75,6 +75,7 @@ class LogConsumer:
         """Read these partitions from these offsets; what was known of their ends is forgotten."""
         wanted = {TopicPartition(*partition): offset for partition, offset in positions.items()}
         self._assign(wanted)
+        self._drop_answers(wanted)
         for partition, offset in wanted.items():
             self._kafka.seek(partition, offset)
             self._kafka.resume(partition)
@@ -122,6 +123,17 @@ class LogConsumer:
         end: int | None = state.highwater
         state.highwater = None
         return end
+
+    def _drop_answers(self, partitions: Collection[TopicPartition]) -> None:
+        """Forget what was fetched ahead: the client asks again behind records, and its answer may be from long ago."""
+        fetcher = self._kafka._fetcher
+        answers = fetcher._completed_fetches
+        for _ in range(len(answers)):  # the client's thread may append meanwhile
+            answer = answers.popleft()
+            if answer.topic_partition not in partitions:
+                answers.append(answer)
+        for partition in partitions:
+            fetcher._paused_completed_fetches.pop(partition, None)
 
     def restart(self, topic: str, partition: int, wanted: int) -> Moved:
         """Go to the earliest offset that is kept, because the log does not have `wanted`."""

@@ -22,20 +22,36 @@ from mlpipe_dagster_tests.messaging.conftest import publish
 from mlpipe_dagster_tests.messaging.test_reader import Tick, values
 
 
+class AlwaysPending(set[int]):
+    """The brokers whose answer is awaited: all of them, and none ever answers."""
+
+    def __contains__(self, broker: object) -> bool:
+        return True
+
+
 def stop_fetching(consumer: LogConsumer | None) -> None:
     """As if the client's fetches were on their way for ever, or all brokers that it knows had gone."""
     assert consumer is not None
+    consumer._kafka._fetcher._nodes_with_pending_fetch_requests = AlwaysPending()
+    await_answers(consumer)
+
+
+def await_answers(consumer: LogConsumer) -> None:
+    """Wait until the client has the answers to all that it asked."""
     fetcher = consumer._kafka._fetcher
     while fetcher.in_flight_fetches():
         time.sleep(0.01)
-    brokers = consumer._kafka._client.cluster.brokers()
-    fetcher._nodes_with_pending_fetch_requests.update(broker.node_id for broker in brokers)
+    fetcher._manager.run(fetcher._clean_done_fetch_futures)  # in the thread that takes the answers, hence after them
 
 
 def test_an_end_that_was_true_once_is_no_silence(reader: SharedReader, publisher: Publisher, topic: str) -> None:
     publish(publisher, topic, "1")
     cursor = reader.read(topic, Cursor(), 1).cursor
-    stop_fetching(reader._rounds._consumer)
+    consumer = reader._rounds._consumer
+    assert consumer is not None
+    consumer._kafka._fetcher.send_fetches()  # as the client does itself behind records
+    await_answers(consumer)
+    stop_fetching(consumer)
     publish(publisher, topic, "2")
     with pytest.raises(BrokerUnavailable, match=f"no answer for {topic}"):
         reader.read(topic, cursor, 0.1)
