@@ -14,13 +14,13 @@ import pandas as pd
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureKind, FeatureSchema
 from mlpipe_dagster.automl.preparation import (
     FEWEST_WITH_WORD,
-    MISSING,
     WORD,
     Column,
     Floats,
     as_dates,
     as_number,
     as_text,
+    distinct_texts,
 )
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.tables.personal import personal_kind
@@ -108,7 +108,7 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         return FeatureColumn(name=name, kind=kind, data_type=data_type, minimum=low, maximum=high)
     if kind == "category":
-        values_seen = sorted({str(text) for text in as_text(column)} - {MISSING})
+        values_seen = distinct_texts(column)
         listed = tuple(values_seen) if len(values_seen) <= MOST_LISTED else None
         return FeatureColumn(name=name, kind=kind, data_type=data_type, categories=listed)
     return FeatureColumn(name=name, kind=kind, data_type=data_type)
@@ -126,8 +126,7 @@ def kind_of(present: Column) -> FeatureKind:
         return "number"
     if isinstance(present.dtype, pd.CategoricalDtype):
         return "category"
-    texts = pd.Series(as_text(present))
-    texts = texts[texts != MISSING].drop_duplicates()
+    texts = pd.Series(distinct_texts(present), dtype=str)
     if texts.str.fullmatch(_ISO_DATE).mean() > 0.95 and as_dates(texts).notna().mean() > 0.95:
         return "datetime"
     numeric = pd.to_numeric(texts, errors="coerce").notna().mean() > 0.95

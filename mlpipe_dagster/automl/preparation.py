@@ -65,6 +65,11 @@ def as_text(column: Column) -> NDArray[np.object_]:
     return texts[codes]
 
 
+def distinct_texts(column: Column) -> list[str]:
+    """The texts of a column, each once and in order, without gaps."""
+    return sorted({value_text(value) for value in pd.unique(column.dropna())} - {MISSING})
+
+
 def as_dates(column: Column) -> Column:
     """Naive UTC timestamps of a column of dates or ISO texts; what is no date becomes NaT."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
@@ -94,11 +99,16 @@ def _truth(name: str, column: Column) -> dict[str, object]:
 
 
 def _category(name: str, column: Column) -> dict[str, object]:
-    return {name: as_text(column)}
+    return {name: _objects(as_text(column))}
 
 
 def _words(name: str, column: Column) -> dict[str, object]:
-    return {f"{name}:{WORDS}": as_text(column)}
+    return {f"{name}:{WORDS}": _objects(as_text(column))}
+
+
+def _objects(texts: NDArray[np.object_]) -> "pd.Index[Any]":
+    """So that a table keeps them as they are: its own texts would be turned into objects again by every encoder."""
+    return pd.Index(texts, dtype=object)
 
 
 def _date(name: str, column: Column) -> dict[str, object]:
@@ -194,9 +204,9 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
     texts = [name for name in texts if name not in set(worded)]
     many = [name for name in texts if typed[name].nunique() > MOST_ONE_HOT and classes <= MOST_CLASSES_FOR_AVERAGES]
     few = [name for name in texts if name not in set(many)]
-    one_hot = OneHotEncoder(
-        handle_unknown="infrequent_if_exist", sparse_output=False, max_categories=2 * MOST_ONE_HOT, min_frequency=2
-    )
+    # counting takes scikit-learn 1.9 most of the time of all encoding: only where columns of many values are in here
+    most = {"max_categories": 2 * MOST_ONE_HOT, "min_frequency": 2} if classes > MOST_CLASSES_FOR_AVERAGES else {}
+    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", sparse_output=False, **most)
     crossed = KFold(5, shuffle=True, random_state=seed)
     averages = TargetEncoder(cv=crossed, target_type="continuous" if classes == 0 else "auto")
     if family == "trees":

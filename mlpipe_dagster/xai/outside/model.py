@@ -19,7 +19,7 @@ from mlpipe_dagster.automl.fairness.report import CALIBRATIONS, Fairness, Figure
 from mlpipe_dagster.automl.groups import groupings
 from mlpipe_dagster.automl.metrics import Outcome, measure, wilson
 from mlpipe_dagster.automl.model import Estimate, FeatureColumn, FeatureSchema, TrainedModel, TrainingSpec
-from mlpipe_dagster.automl.preparation import MISSING, Column, Floats, as_number, as_text
+from mlpipe_dagster.automl.preparation import Column, Floats, as_number, as_text, distinct_texts
 from mlpipe_dagster.errors import ModelError
 from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster.xai.outside.given import ONNX, Described, Given, Outside, texts
@@ -140,11 +140,11 @@ def _are_numbers(given: Given) -> bool:
 
 def _sorted_classes(target: Column) -> tuple[str, ...]:
     """The classes of the target column as text, as scikit-learn orders them: numbers by value, else by text."""
-    found = {str(text) for text in as_text(target)} - {MISSING}
+    found = distinct_texts(target)
     try:
         return tuple(sorted(found, key=float))
     except ValueError:
-        return tuple(sorted(found))
+        return tuple(found)
 
 
 def _codes_of(names: tuple[str, ...], classes: tuple[str, ...]) -> dict[str, int]:
