@@ -96,10 +96,10 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
         return "it is empty"
     if column.dtype == object and isinstance(present.iloc[0], list | dict | set | np.ndarray):
         return "it holds nested values"
-    kind = kind_of(present)
-    if kind == "category" and _is_text(name, present):
+    kind, distinct = kind_of(present), len(pd.unique(present))
+    if kind == "category" and _is_text(name, present, distinct):
         kind = "text"
-    reason = _unfit(name, kind, column, present)
+    reason = _unfit(name, kind, column, present, distinct)
     if reason:
         return reason
     data_type = str(column.dtype)
@@ -108,7 +108,7 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         return FeatureColumn(name=name, kind=kind, data_type=data_type, minimum=low, maximum=high)
     if kind == "category":
-        values_seen = distinct_texts(column)
+        values_seen = distinct_texts(present)
         listed = tuple(values_seen) if len(values_seen) <= MOST_LISTED else None
         return FeatureColumn(name=name, kind=kind, data_type=data_type, categories=listed)
     return FeatureColumn(name=name, kind=kind, data_type=data_type)
@@ -135,9 +135,8 @@ def kind_of(present: Column) -> FeatureKind:
     return "category"
 
 
-def _is_text(name: str, present: Column) -> bool:
+def _is_text(name: str, present: Column, distinct: int) -> bool:
     """Whether the texts are sentences that share words. Names and addresses of people are not read word by word."""
-    distinct = present.nunique()
     if distinct <= 20 or distinct < VARIED_TEXTS * len(present):
         return False
     texts = [str(text) for text in as_text(present.iloc[:TEXTS_LOOKED_AT])]
@@ -148,9 +147,8 @@ def _is_text(name: str, present: Column) -> bool:
     return recurring >= RECURRING_WORDS and personal_kind(name, texts, distinct / len(present)) is None
 
 
-def _unfit(name: str, kind: FeatureKind, column: Column, present: Column) -> str:
+def _unfit(name: str, kind: FeatureKind, column: Column, present: Column, distinct: int) -> str:
     """Why the column is no feature; empty where it is one."""
-    distinct = present.nunique()
     if distinct == 1 and len(present) == len(column):
         return "every row has the same value"
     if kind == "number" and np.isnan(as_number(column)).all():

@@ -7,6 +7,7 @@ many more rows bear more rounds, these rows say how many, and whether the fit th
 import time
 from dataclasses import dataclass, replace
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from mlpipe_dagster.automl.algorithms import Limits, Parameters, predict
@@ -18,12 +19,19 @@ from mlpipe_dagster.automl.target import Rows
 
 SAFETY = 1.3
 """Estimates of fitting time are stretched by this much."""
-ROWS_BEFORE_ROUNDS = 2.0
-"""So many times the rows that the time suffices for are fitted on where a fit may be cut: rather all rows with half of
-the rounds than half of the rows."""
+ROWS_BEFORE_ROUNDS = 6.0
+"""So many times the rows that the time suffices for are fitted on where a fit may be cut: rather all rows with a sixth
+of the rounds than a sixth of the rows."""
+FEWEST_ROUNDS = 0.5
+"""Time for that share of the rounds on all rows is kept from the search."""
 
-MOST_HURRY, MOST_RATE = 3.0, 0.3
-"""A boosting that has too little time learns at most so many times as much a round, and at most at that rate."""
+MOST_HURRY, MOST_RATE, LEAST_REGULAR = 3.0, 0.3, 1.0
+"""A boosting that has too little time learns at most so many times as much a round, and at most at that rate; and with
+at least that L2 penalty, without which large steps on rare classes grow without end."""
+MOST_MORE_LEAVES = 4.0
+LEAVES, PENALTIES = ("num_leaves", "max_leaf_nodes"), ("reg_lambda", "l2_regularization")
+RIVAL_MARGIN, RIVAL_QUICKER = 1.08, 2.0
+"""A rival lost by at most 8 % on the sample, and takes at most half of the time for a row."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,11 @@ class LastFit:
     rows: int
     notes: tuple[str, ...]
     outcome: Outcome | None = None
-    """What it predicts of the validation rows; None where it saw them."""
+    """What it predicts of the validation rows; None where it saw them, or is as it was validated."""
+
+    def validated_loss(self, candidate: Candidate) -> float:
+        """On the validation rows, of this fit of a candidate."""
+        return candidate.loss if self.outcome is None else loss(self.outcome)
 
 
 def expected_refit_seconds(candidate: Candidate, search: Search, source: Source) -> float:
@@ -47,7 +59,7 @@ def expected_refit_seconds(candidate: Candidate, search: Search, source: Source)
     bench = search.bench
     a_row = (candidate.fit_seconds + bench.encode_seconds) / max(len(bench.folds[0][0]), 1)
     likely = SAFETY * a_row * len(source.rows)
-    return likely if _held_out(bench, source) is None else likely / ROWS_BEFORE_ROUNDS
+    return likely if _held_out(bench, source) is None else FEWEST_ROUNDS * likely
 
 
 def validated_fit(candidate: Candidate, bench: Bench, *notes: str) -> LastFit:
@@ -69,7 +81,10 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
         return validated_fit(candidate, bench, note)
     held_out = _held_out(bench, source)
     likely = expected_refit_seconds(candidate, search, source)
-    most = every if likely <= seconds else int(every * max(seconds, 0.0) / likely)
+    suffices = every * max(seconds, 0.0) / likely if likely else every
+    if held_out is not None:
+        suffices *= FEWEST_ROUNDS * ROWS_BEFORE_ROUNDS
+    most = min(every, int(suffices))
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
         return validated_fit(candidate, bench, note)
@@ -82,7 +97,8 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     settings: Parameters = candidate.trial.parameters
     if held_out is not None:
         limits = replace(limits, rounds=None)
-        settings = _hurried(settings, ROWS_BEFORE_ROUNDS * likely * len(data.labels) / every, seconds)
+        slower = likely / FEWEST_ROUNDS * len(data.labels) / every / max(seconds, 1e-3)
+        settings = _hurried(_larger(settings, len(data.labels) / fold_rows), slower)
     fitted = algorithm.fit(settings, data, limits)
     notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (seen < every)
     last = LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)
@@ -96,20 +112,51 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     return validated_fit(candidate, bench, note)
 
 
-def _hurried(settings: Parameters, likely: float, seconds: float) -> Parameters:
-    """Where the time suffices for a part of the rounds, each of them learns so much more."""
+def quick_rival(taken: Candidate, search: Search, source: Source, seconds: float) -> Candidate | None:
+    """What may do better than `taken` by seeing more rows, where `seconds` do not suffice for it to see them all: the
+    best of another kind that came close on the sample and is much quicker."""
+    if _held_out(search.bench, source) is None or expected_refit_seconds(taken, search, source) <= seconds:
+        return None
+    rivals = (
+        candidate
+        for candidate in search.candidates
+        if candidate.outcome
+        and candidate.algorithm.family == "trees"
+        and candidate.algorithm.name != taken.algorithm.name
+        and candidate.algorithm.fitted_again
+        and candidate.loss <= RIVAL_MARGIN * taken.loss
+        and candidate.fit_seconds * RIVAL_QUICKER <= taken.fit_seconds
+    )
+    return min(rivals, key=lambda candidate: candidate.loss, default=None)
+
+
+def _larger(settings: Parameters, more: float) -> Parameters:
+    """So many times as many rows bear larger trees."""
+    larger = min(max(more, 1.0) ** 0.5, MOST_MORE_LEAVES)
+    return {**settings, **{name: round(larger * float(settings[name] or 0)) for name in LEAVES if name in settings}}
+
+
+def _hurried(settings: Parameters, slower: float) -> Parameters:
+    """Where all rounds would take so many times as long as there is time for, each of them learns so much more."""
     rate = settings.get("learning_rate")
-    if not isinstance(rate, float) or likely <= seconds:
+    if not isinstance(rate, float) or slower <= 1:
         return settings
-    return {**settings, "learning_rate": min(rate * min(likely / seconds, MOST_HURRY), max(rate, MOST_RATE))}
+    faster = min(rate * min(slower, MOST_HURRY), max(rate, MOST_RATE))
+    penalties = {name: max(float(settings[name] or 0), LEAST_REGULAR) for name in PENALTIES if name in settings}
+    return {**settings, "learning_rate": faster, **penalties}
 
 
 def _held_out(bench: Bench, source: Source) -> Rows | None:
-    """Where the validation rows are among the training rows, if these are to stay out of the last fit.
+    """Where the validation rows, and all that belong to them, are among the training rows, if these are to stay out of
+    the last fit.
 
-    Not where all rows were searched with, or rows belong together: others of them would be among those fitted on.
+    Not where all rows were searched with, or validation rows are the latest: those say most of a time to come.
     """
-    places = bench.rows.places
-    if places is None or source.bond is not None or len(places) == len(source.rows) or len(bench.folds) > 1:
+    places, bond = bench.rows.places, source.bond
+    if places is None or len(places) == len(source.rows) or len(bench.folds) > 1:
         return None
-    return places[bench.folds[0][1]]
+    checked = places[bench.folds[0][1]]
+    if bond is None:
+        return checked
+    codes = bond.codes[source.target.rows[source.rows]]
+    return None if bond.kind == "time" else np.flatnonzero(np.isin(codes, codes[checked]))

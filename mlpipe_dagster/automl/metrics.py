@@ -4,6 +4,7 @@ Every metric is a function of row weights (draws x rows), so that one draw of we
 Group metrics are in `groups.py`.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -210,13 +211,18 @@ def published_score(outcome: Outcome) -> float:
     return value
 
 
+@functools.lru_cache(maxsize=1)
 def draws(rows: int, seed: int) -> Floats:
-    """Bootstrap weights (draws x rows): 500 draws, fewer on many rows."""
+    """Bootstrap weights (draws x rows): 500 draws, fewer on many rows. Not to be written to: they are kept for the next
+    outcome of as many rows."""
     count = max(40, min(500, MOST_WEIGHTS // max(rows, 1)))
     generator = np.random.default_rng(seed)
     if rows > 10_000:  # the same in the limit, ten times faster
-        return generator.poisson(1.0, size=(count, rows)).astype(np.float64)
-    return generator.multinomial(rows, np.full(rows, 1 / rows), size=count).astype(np.float64)
+        weights = generator.poisson(1.0, size=(count, rows)).astype(np.float64)
+    else:
+        weights = generator.multinomial(rows, np.full(rows, 1 / rows), size=count).astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def wilson(share: float, rows: int) -> Estimate:

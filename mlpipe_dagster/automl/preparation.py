@@ -67,7 +67,7 @@ def as_text(column: Column) -> NDArray[np.object_]:
 
 def distinct_texts(column: Column) -> list[str]:
     """The texts of a column, each once and in order, without gaps."""
-    return sorted({value_text(value) for value in pd.unique(column.dropna())} - {MISSING})
+    return sorted({value_text(value) for value in pd.unique(column) if not pd.isna(value)} - {MISSING})
 
 
 def as_dates(column: Column) -> Column:

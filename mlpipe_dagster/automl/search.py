@@ -28,7 +28,7 @@ from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
 from mlpipe_dagster.automl.model import Trial
 from mlpipe_dagster.automl.study import Proposal, Study
 
-LINEAR_SHARE = 0.15
+LINEAR_SHARE = 0.1
 """Of the budget, at most this for the linear baseline."""
 BOOSTING_SHARE = 0.1
 """Of the budget, at most this for the gradient boosting among the baselines."""
@@ -220,7 +220,7 @@ def _fit_note(fits: list[Fitted]) -> str:
 
 
 def run_baselines(search: Search, early: Callable[[], None] | None = None) -> None:
-    """A constant guess and a linear model; the linear one gets 15 % of the budget at most.
+    """A constant guess and a linear model; the linear one gets 10 % of the budget at most.
 
     `early` is called between the two where the start took long: something has to be there whatever follows.
     """

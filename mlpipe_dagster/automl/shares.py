@@ -13,6 +13,8 @@ CURVE_SHARE, SAVING_SHARE = 0.06, 0.05
 """Of the budget, at most the first for the learning curve, and the second is left for saving."""
 BASELINE_SHARE = 0.2
 """Of the time for the last fits, at most this is for the baseline's."""
+RIVAL_SHARE = 0.4
+"""Of the time for the last fits, this is for a quick rival of what was taken."""
 PRICED_SHARE, LEAST_PRICED_SHARE = 0.25, 0.05
 """Of the budget, at most and at least this for fits that hold a fairness constraint."""
 PRICED_BEFORE_LAST_FIT = 0.6

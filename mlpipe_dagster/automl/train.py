@@ -22,11 +22,11 @@ from mlpipe_dagster.automl.engines.known import KnownEngine, Searching, known_en
 from mlpipe_dagster.automl.finish import LastFits, constant_of, evaluation_seconds, finish
 from mlpipe_dagster.automl.job import Job, prepare
 from mlpipe_dagster.automl.keeper import Keeper
-from mlpipe_dagster.automl.last_fit import LastFit, refit
+from mlpipe_dagster.automl.last_fit import LastFit, quick_rival, refit
 from mlpipe_dagster.automl.learning_curve import learning_curve
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines, run_boosting_baseline, run_boosting_start
-from mlpipe_dagster.automl.shares import BASELINE_SHARE, curve_seconds, priced_seconds, reserve
+from mlpipe_dagster.automl.shares import BASELINE_SHARE, RIVAL_SHARE, curve_seconds, priced_seconds, reserve
 from mlpipe_dagster.automl.study import Study
 
 SIZES_OF_SECONDS = 60.0
@@ -143,7 +143,7 @@ def _last_fitted(search: Search, job: Job) -> tuple[Choice, LastFits]:
         with search.clock.entry("fairness constraint"):
             choice = constrained(search, choice, job, priced_seconds(search, choice, job))
     with search.clock.entry("last fit"):
-        fits = _last_fits(search, choice, job)
+        choice, fits = _last_fits(search, choice, job)
     if fits.model.outcome:
         choice = replace(choice, taken=replace(choice.taken, outcome=fits.model.outcome))
     return choice, fits
@@ -155,13 +155,25 @@ def _study(spec: TrainingSpec, scratch: Path | None) -> Study:
     return Study(name, (spec.seed, len(spec.kept)), scratch / study.FILE if scratch else None)
 
 
-def _last_fits(search: Search, choice: Choice, job: Job) -> LastFits:
+def _last_fits(search: Search, choice: Choice, job: Job) -> tuple[Choice, LastFits]:
+    """What is taken, its baseline and what is shown beside them, fitted; and a quick rival, which may be taken yet."""
     constant = constant_of(search)
 
+    def seconds() -> float:
+        return search.clock.left() - evaluation_seconds(search, choice.taken, job)
+
     def fit(candidate: Candidate, share: float) -> LastFit:
-        left = search.clock.left() - evaluation_seconds(search, choice.taken, job)
-        return refit(candidate, search, job.source, job.spec, share * left)
+        return refit(candidate, search, job.source, job.spec, share * seconds())
 
     baseline = None if choice.baseline is constant else fit(choice.baseline, BASELINE_SHARE)
     unconstrained = None if choice.unconstrained is None else fit(choice.unconstrained, UNCONSTRAINED_SHARE)
-    return LastFits(fit(choice.taken, 1.0), baseline, constant, unconstrained)
+    rival = None if job.spec.constraint else quick_rival(choice.taken, search, job.source, seconds())
+    quick = fit(rival, RIVAL_SHARE) if rival else None
+    model = fit(choice.taken, 1.0)
+    if rival and quick and quick.validated_loss(rival) < model.validated_loss(choice.taken):
+        name = choice.taken.algorithm.name
+        note = (
+            f"{rival.algorithm.name} is taken: fitted on {quick.rows} rows, it did better than {name} on {model.rows}."
+        )
+        choice, model = replace(choice, taken=rival, notes=(note,)), quick
+    return choice, LastFits(model, baseline, constant, unconstrained)
