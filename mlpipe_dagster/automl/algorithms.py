@@ -331,7 +331,7 @@ LIGHTGBM = Algorithm(
         "min_child_samples": 15,
         "colsample_bytree": 0.7,
         "subsample": 0.85,
-        "reg_lambda": 1e-3,
+        "reg_lambda": 1.0,
         "min_split_gain": 1e-4,
     },
     {

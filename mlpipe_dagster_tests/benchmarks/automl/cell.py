@@ -1,6 +1,7 @@
-"""One training of the grid in a process of its own: `python -m …cell FOLDER TABLE SUBJECT SECONDS SEED`, one JSON line.
+"""One training of the grid in a process of its own: `python -m …cell FOLDER TABLE SUBJECT SECONDS SEED LOSSES`.
 
-Every subject learns from the same training rows and is scored on the same test rows: those that the harness holds out.
+Prints one JSON line, and leaves the loss of every test row in the file LOSSES. Every subject learns from the same
+training rows and is scored on the same test rows: those that the harness holds out.
 """
 
 import json
@@ -23,7 +24,7 @@ from mlpipe_dagster.automl.bench import Source, assemble
 from mlpipe_dagster.automl.columns import usable_columns
 from mlpipe_dagster.automl.engines.known import KNOWN, interpreter_of
 from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
-from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
+from mlpipe_dagster.automl.metrics import Outcome, loss, published_score, row_losses
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.preparation import encoder
 from mlpipe_dagster.automl.splits import bond_of, held_out
@@ -62,8 +63,8 @@ ITSELF = "AutoGluon itself"
 """On the raw table and all training rows, without the harness and its baselines."""
 
 
-def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -> dict[str, Any]:
-    """What the subject reached and took; `error` says why it reached nothing."""
+def measure(folder: Path, table: str, subject: str, seconds: float, seed: int, losses: Path) -> dict[str, Any]:
+    """What the subject reached and took."""
     known = TABLES[table]
     frame = known.read(folder)
     spec = TrainingSpec(target=known.target, task=known.task, seed=seed, engine=subject if subject in KNOWN else "auto")
@@ -73,7 +74,8 @@ def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         if subject == ITSELF:
-            return _autogluon_itself(frame, target, spec, training, test, seconds, Path(name))
+            outcome, found = _autogluon_itself(frame, target, spec, training, test, seconds, Path(name))
+            return _scores(outcome, _constant(target.truth()[training], outcome), losses) | found
         fit = _engine if subject in KNOWN else _plain
         pipeline, size = fit(frame, spec, subject, seconds, training, Path(name))
         taken = time.monotonic() - begun
@@ -81,16 +83,18 @@ def measure(folder: Path, table: str, subject: str, seconds: float, seed: int) -
         outcome = Outcome(target.truth()[test], predict(pipeline, rows))
         constant = _constant(target.truth()[training], outcome)
         peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        return {
-            "loss": loss(outcome),
-            "constant": loss(constant),
-            "score": published_score(outcome),
+        return _scores(outcome, constant, losses) | {
             "seconds": taken,
             "peak_mb": peak / 1024,
             "size_mb": size / 1e6,
             "one_row_ms": 1000 * min(_timed(pipeline, rows.head(1)) for _ in range(5)),
             "rows_10k_s": _timed(pipeline, rows.sample(10_000, replace=True, random_state=0)),
         }
+
+
+def _scores(outcome: Outcome, constant: Outcome, losses: Path) -> dict[str, float]:
+    np.save(losses, row_losses(outcome).astype(np.float32))
+    return {"loss": loss(outcome), "constant": loss(constant), "score": published_score(outcome)}
 
 
 def _constant(training: np.ndarray, outcome: Outcome) -> Outcome:
@@ -120,7 +124,7 @@ def _engine(
 
 def _autogluon_itself(
     frame: pd.DataFrame, target: Target, spec: TrainingSpec, training: Rows, test: Rows, seconds: float, folder: Path
-) -> dict[str, Any]:
+) -> tuple[Outcome, dict[str, Any]]:
     parts = {"train": training, "test": test}
     for name, rows in parts.items():
         part = frame.iloc[target.rows[rows]].assign(**{spec.target: target.values[rows]})
@@ -133,9 +137,7 @@ def _autogluon_itself(
     if ended.returncode:
         raise RuntimeError(f"AutoGluon ended with {ended.returncode}: {ended.stderr[-300:]}")
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    outcome = Outcome(target.truth()[test], np.load(folder / "answers.npy").astype(np.float64))
-    losses = {"loss": loss(outcome), "constant": loss(_constant(target.truth()[training], outcome))}
-    return losses | {"score": published_score(outcome)} | found
+    return Outcome(target.truth()[test], np.load(folder / "answers.npy").astype(np.float64)), found
 
 
 def _plain(
@@ -154,10 +156,10 @@ def _plain(
     return pipeline, len(pickle.dumps(pipeline))
 
 
-def main(folder: str, table: str, subject: str, seconds: str, seed: str) -> None:
+def main(folder: str, table: str, subject: str, seconds: str, seed: str, losses: str) -> None:
     """Print the result; an error of the subject is one."""
     try:
-        found = measure(Path(folder), table, subject, float(seconds), int(seed))
+        found = measure(Path(folder), table, subject, float(seconds), int(seed), Path(losses))
     except Exception as error:  # the end of the process: the grid shows it in this cell
         found = {"error": f"{type(error).__name__}: {error}"}
     print(json.dumps(found))

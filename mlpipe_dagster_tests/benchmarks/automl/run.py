@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from mlpipe_dagster.automl.engines.known import KNOWN
+from mlpipe_dagster.bias.intervals import Z95
+from mlpipe_dagster.vocabulary import TaskKind
 from mlpipe_dagster_tests.benchmarks.automl.cell import ITSELF, PLAIN
 from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
 
@@ -21,6 +23,7 @@ TIMED = tuple(name for name, engine in KNOWN.items() if engine.trials is None)
 ITSELF_FROM_SECONDS = 30
 SUBJECTS = (*TIMED, ITSELF, *PLAIN)
 PLAIN_SECONDS = 600
+MUCH_WORSE = 0.01
 Key = tuple[str, str, float, int]
 
 
@@ -31,15 +34,20 @@ def done(results: Path) -> dict[Key, dict[str, Any]]:
     return {(cell["table"], cell["subject"], cell["budget"], cell["seed"]): cell for cell in cells}
 
 
-def run_cell(data: Path, key: Key) -> dict[str, Any]:
+def losses_file(results: Path, key: Key) -> Path:
+    """Where the losses of the test rows of a cell are."""
+    return results.with_suffix("") / f"{' '.join(map(str, key))}.npy"
+
+
+def run_cell(data: Path, key: Key, losses: Path) -> dict[str, Any]:
     """One training in a process of its own."""
     table, subject, seconds, seed = key
     command = [sys.executable, "-m", "mlpipe_dagster_tests.benchmarks.automl.cell"]
     limit = 2 * seconds + PLAIN_SECONDS
     try:
         ended = subprocess.run(
-            [*command, str(data), table, subject, f"{seconds:g}", str(seed)], capture_output=True, text=True,
-            timeout=limit, check=False,
+            [*command, str(data), table, subject, f"{seconds:g}", str(seed), str(losses)], capture_output=True,
+            text=True, timeout=limit, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"error": f"longer than {limit:g} s"}
@@ -58,16 +66,16 @@ def summary(cells: list[dict[str, Any]]) -> str:
     lines = [
         f"{len({cell['table'] for group in shared for cell in group.values()})} tables, {len(shared)} cells a subject.",
         "",
-        "| subject | normalised score | mean rank | worst against the best plain one | failed | overrun s | peak MB | "
-        "model MB | 1 row ms | 10k rows s |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| subject | normalised score | mean rank | worst against the best plain one | "
+        "over 1 % worse (beyond chance) | failed | overrun s | peak MB | model MB | 1 row ms | 10k rows s |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     rows = [_line(name, shared) for name in subjects]
     return "\n".join([*lines, *rows])
 
 
 def _line(name: str, groups: list[dict[str, dict[str, Any]]]) -> str:
-    scores, ranks, behind = [], [], [-np.inf]
+    scores, ranks, behind, beyond = [], [], [-np.inf], 0
     for group in groups:
         losses = {subject: cell.get("loss", np.inf) for subject, cell in group.items()}
         constant = next((cell["constant"] for cell in group.values() if "constant" in cell), np.nan)
@@ -75,6 +83,11 @@ def _line(name: str, groups: list[dict[str, dict[str, Any]]]) -> str:
         scores.append(max(0.0, (constant - losses[name]) / (constant - best)) if constant > best else 0.0)
         plain = min([constant, *(losses[subject] for subject in PLAIN if subject in losses and subject != name)])
         behind.append(losses[name] / plain - 1)
+        beyond += behind[-1] > MUCH_WORSE and any(
+            losses[subject] == plain and _beyond_chance(group[name], group[subject])
+            for subject in PLAIN
+            if subject in group
+        )
         ranks.append(sum(other < losses[name] for other in losses.values()) + 1)
     cells = [group[name] for group in groups]
     ok = [cell for cell in cells if "loss" in cell]
@@ -86,9 +99,23 @@ def _line(name: str, groups: list[dict[str, dict[str, Any]]]) -> str:
     shown = "-" if name in PLAIN else f"{over:+.1f}"
     return (
         f"| {name} | {np.mean(scores):.3f} | {np.mean(ranks):.2f} | {max(behind):+.1%} | "
+        f"{sum(it > MUCH_WORSE for it in behind)} ({beyond}) | "
         f"{len(cells) - len(ok)} | {shown} | "
         f"{mean('peak_mb')} | {mean('size_mb')} | {mean('one_row_ms')} | {mean('rows_10k_s')} |"
     )
+
+
+def _beyond_chance(cell: dict[str, Any], plain: dict[str, Any]) -> bool:
+    """Whether it is worse by more than 1 % by more than 1.96 standard errors of the paired difference on the test rows.
+
+    What failed, or left no rows, counts as worse.
+    """
+    if not (cell["losses"].exists() and plain["losses"].exists()):
+        return True
+    rows, others = (np.load(it["losses"]).astype(np.float64) for it in (cell, plain))
+    squared = TABLES[cell["table"]].task is TaskKind.REGRESSION
+    excess = rows - (1 + MUCH_WORSE) ** (2 if squared else 1) * others
+    return bool(excess.mean() > Z95 * excess.std(ddof=1) / len(excess) ** 0.5)
 
 
 def main() -> None:
@@ -105,19 +132,21 @@ def main() -> None:
     given = options.parse_args()
     able = [name for name in given.subjects if name in PLAIN or _is_able(name, given.seconds)]
     found = done(given.results)
-    given.results.parent.mkdir(parents=True, exist_ok=True)
     keys = [
         (table, name, given.seconds, seed) for seed in range(given.seeds) for table in given.tables for name in able
     ]
     for key in keys:
         if given.show or (key in found and not (given.again and "error" in found[key])):
             continue
-        cell = dict(zip(("table", "subject", "budget", "seed"), key, strict=True)) | run_cell(given.data, key)
+        losses = losses_file(given.results, key)
+        losses.parent.mkdir(parents=True, exist_ok=True)
+        cell = dict(zip(("table", "subject", "budget", "seed"), key, strict=True)) | run_cell(given.data, key, losses)
         found[key] = cell
         print(json.dumps(cell), flush=True)
         with given.results.open("a") as file:
             file.write(json.dumps(cell) + "\n")
-    print(f"\n{given.seconds:g} s\n\n{summary([found[key] for key in keys if key in found])}")
+    shown = [found[key] | {"losses": losses_file(given.results, key)} for key in keys if key in found]
+    print(f"\n{given.seconds:g} s\n\n{summary(shown)}")
 
 
 def _is_able(name: str, seconds: float) -> bool:
