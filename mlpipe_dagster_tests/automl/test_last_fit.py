@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlpipe_dagster.automl.algorithms import LIGHTGBM
+from mlpipe_dagster.automl.algorithms import EXTRA_TREES, LIGHTGBM
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
-from mlpipe_dagster.automl.last_fit import refit
+from mlpipe_dagster.automl.last_fit import quick_rival, refit
 from mlpipe_dagster.automl.metrics import loss
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
@@ -69,12 +69,60 @@ def test_a_last_fit_that_did_no_better_is_not_taken(search: Search, boosting: Ca
     assert "The fit on 799 of 6000 training rows is kept: one on 5799 did no better" in last.notes[0]
 
 
-def test_where_rows_belong_together_all_of_them_are_fitted_with_the_rounds_found(
+def bound(source: Source, **columns: object) -> Source:
+    """With what that column says of the rows."""
+    table = source.table.assign(**columns)
+    bond = bond_of(table, {"y"})
+    assert bond is not None
+    return replace(source, bond=bond)
+
+
+def test_all_rows_of_validated_groups_stay_out(search: Search, boosting: Candidate, source: Source) -> None:
+    shops = np.repeat(np.arange(ROWS // 10), 10)
+    last = refit(boosting, search, bound(source, shop_id=shops), SPEC, seconds=60)
+    places = search.bench.rows.places
+    assert places is not None
+    validated = np.unique(shops[places[search.bench.folds[0][1]]])
+    assert last.rows == ROWS - 10 * len(validated)
+    assert last.outcome is not None
+
+
+def test_the_latest_rows_are_fitted_on_with_the_rounds_found(
     search: Search, boosting: Candidate, source: Source
 ) -> None:
-    table = source.table.assign(shop_id=np.repeat(np.arange(ROWS // 10), 10))
-    bond = bond_of(table, {"y"})
-    assert bond is not None and bond.kind == "groups"
-    last = refit(boosting, search, replace(source, bond=bond), SPEC, seconds=60)
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(ROWS), unit="h")
+    last = refit(boosting, search, bound(source, date=days), SPEC, seconds=60)
     assert (last.rows, last.outcome) == (ROWS, None)
     assert last.pipeline[-1].n_estimators == boosting.rounds
+
+
+def test_more_rows_bear_larger_trees(search: Search, boosting: Candidate, source: Source) -> None:
+    last = refit(boosting, search, source, SPEC, seconds=60)
+    assert last.pipeline[-1].num_leaves == round(15 * (5799 / 799) ** 0.5)
+    assert last.pipeline[-1].learning_rate == 0.08
+
+
+def test_a_hurried_fit_learns_more_a_round_and_is_held_back(
+    search: Search, boosting: Candidate, source: Source
+) -> None:
+    slow = replace(boosting, fit_seconds=1.0)  # all rounds would take 9 s
+    bold = slow.trial.model_copy(update={"parameters": {**slow.trial.parameters, "reg_lambda": 0.001}})
+    last = refit(replace(slow, trial=bold), search, source, SPEC, seconds=3)
+    model = last.pipeline[-1]
+    assert 0.2 < model.learning_rate <= 0.24
+    assert model.reg_lambda == 1
+
+
+def test_a_quick_rival_that_came_close_is_fitted_where_there_is_no_time_for_all_rows(
+    search: Search, boosting: Candidate, source: Source
+) -> None:
+    slow = replace(boosting, fit_seconds=100.0)
+    beside = replace(search, candidates=[slow])
+    close = slow.trial.model_copy(update={"loss": 1.07 * slow.loss})
+    forest = replace(slow, algorithm=EXTRA_TREES, fit_seconds=10.0, trial=close)
+    beside.candidates.append(forest)
+    assert quick_rival(slow, beside, source, seconds=60) is forest
+    assert quick_rival(slow, beside, source, seconds=1_000) is None, "there is time for the better one"
+    far = replace(forest, trial=slow.trial.model_copy(update={"loss": 1.1 * slow.loss}))
+    for other in (far, replace(forest, fit_seconds=60.0), replace(forest, outcome=None)):
+        assert quick_rival(slow, replace(beside, candidates=[slow, other]), source, seconds=60) is None
