@@ -144,6 +144,10 @@ def _context() -> BaseContext:
 
 
 def _bound() -> None:
-    """In the process, before anything else."""
+    """In the process, before anything else. One thread: where the machine is busy, two that meet after every tree of a
+    model take a hundred times as long for a row."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
