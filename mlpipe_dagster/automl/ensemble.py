@@ -6,8 +6,9 @@ in `choice.py`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -39,7 +40,8 @@ MOST_OF_ONE_KIND = 6
 STEPS, DRAWS, MOST_ROWS_DRAWN = 15, 8, 3_000
 LEAST_WEIGHT = 0.1
 EVEN_OF_ONE_KIND = 3
-MOST_ONE_ROW_MS = 12.0
+MOST_ONE_ROW_MS, MOST_WITH_ENCODING_MS, READING = 12.0, 18.0, 1.35
+"""A row is read and encoded first; reading takes about 35 % of what encoding takes."""
 MOST_MS_FOR_1000 = 60.0
 LEAST_ROWS = 100
 """Of validation: on fewer, weights would fit chance."""
@@ -148,7 +150,7 @@ class _Member:
 def add_ensembles(search: Search, seconds: float) -> None:
     """Add the even ensemble and, where it helps, the chosen one to the candidates, of members that are quick enough and
     can be fitted again in `seconds`."""
-    most = np.array([MOST_ONE_ROW_MS, MOST_MS_FOR_1000, seconds])
+    most = np.array([_most_for_one_row(search), MOST_MS_FOR_1000, seconds])
     members = _quick(search, most)
     if len(members) < 2 or len(_outcome(members[0]).truth) < LEAST_ROWS:
         return
@@ -165,6 +167,14 @@ def add_ensembles(search: Search, seconds: float) -> None:
     if len(chosen) > 1:
         shares = np.array([weights[id(member)] for member in chosen])
         search.add(_candidate(search, chosen, [float(share) for share in shares / shares.sum()]))
+
+
+def _most_for_one_row(search: Search) -> float:
+    """Milliseconds of the members together, on a table as wide as this one."""
+    encoders = search.bench.pipeline("trees", 0, None).named_steps["features"]
+    row = search.bench.rows.typed.iloc[:1]
+    encoding = min(_milliseconds(lambda: encoders.transform(row)) for _ in range(3))
+    return min(MOST_ONE_ROW_MS, MOST_WITH_ENCODING_MS - READING * encoding)
 
 
 def _affordable(ranked: Sequence[_Member], most: NDArray[np.float64]) -> list[_Member]:
@@ -208,18 +218,18 @@ def _quick(search: Search, most: NDArray[np.float64]) -> list[_Member]:
         if same >= MOST_OF_ONE_KIND or len(found) >= MOST_CANDIDATES:
             continue
         estimator = _of_first_fold(search, candidate)
-        one_row = min(_milliseconds(estimator, rows[:1]) for _ in range(3))
+        one_row, many_rows = (partial(predict, estimator, asked) for asked in (rows[:1], rows))
         again = 0.0 if candidate is ranked[0] else candidate.fit_seconds * rows_again  # time for the best is kept
-        costs = np.array([one_row, _milliseconds(estimator, rows), again])
+        costs = np.array([min(_milliseconds(one_row) for _ in range(3)), _milliseconds(many_rows), again])
         if (costs <= most).all():
             found.append(_Member(candidate, estimator, costs))
     return found
 
 
-def _milliseconds(estimator: Any, rows: Floats) -> float:
+def _milliseconds(asked: Callable[[], object]) -> float:
     """Of the processor: a busy machine must not decide what becomes a member."""
     begun = time.process_time()
-    predict(estimator, rows)
+    asked()
     return 1000 * (time.process_time() - begun)
 
 
