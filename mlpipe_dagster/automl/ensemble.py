@@ -39,7 +39,9 @@ MOST_CANDIDATES = 15
 MOST_OF_ONE_KIND = 6
 STEPS, DRAWS, MOST_ROWS_DRAWN = 15, 8, 3_000
 LEAST_WEIGHT = 0.1
-EVEN_OF_ONE_KIND = 3
+EVEN_OF_ONE_KIND, EVEN_BEHIND = 3, 0.25
+"""Of the even ensemble: members of an algorithm, and how far behind the best one, as a share of what that gains on a
+constant guess."""
 MOST_ONE_ROW_MS, MOST_WITH_ENCODING_MS, READING = 12.0, 18.0, 1.35
 """A row is read and encoded first; reading takes about 35 % of what encoding takes."""
 MOST_MS_FOR_1000 = 60.0
@@ -187,14 +189,17 @@ def _affordable(ranked: Sequence[_Member], most: NDArray[np.float64]) -> list[_M
 
 
 def _each_kind(search: Search, members: Sequence[_Member]) -> list[_Member]:
-    """Of each algorithm the best three, of forests one, as far as they beat a constant guess: best ones first."""
+    """Of each algorithm the best three, of forests one, as far as they are nearly as much better than a constant guess
+    as the best member is: best ones first."""
     constant = search.best(CONSTANT.name)
+    best = members[0].candidate.loss
+    most_loss = best + EVEN_BEHIND * (constant.loss - best) if constant else np.inf
     ranks: list[tuple[int, _Member]] = []
     for member in members:
         kind = member.candidate.algorithm
         rank = sum(other.candidate.algorithm is kind for _, other in ranks)
         most = 1 if kind is EXTRA_TREES else EVEN_OF_ONE_KIND  # forests are slow, and alike
-        if rank < most and (constant is None or member.candidate.loss < constant.loss):
+        if rank < most and member.candidate.loss <= most_loss:
             ranks.append((rank, member))
     return [member for _, member in sorted(ranks, key=lambda ranked: ranked[0])]
 

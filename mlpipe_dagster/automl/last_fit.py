@@ -84,7 +84,7 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     suffices = every * max(seconds, 0.0) / likely if likely else every
     if held_out is not None:
         suffices *= FEWEST_ROUNDS * ROWS_BEFORE_ROUNDS
-    most = min(every, int(suffices))
+    most = every if suffices >= every else int(suffices)
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
         return validated_fit(candidate, bench, note)

@@ -216,6 +216,7 @@ def test_published_tables(
         "best so far",
         "search",
         "last fit",
+        "learning curve",
         "evaluation",
         "group metrics",
     ]
