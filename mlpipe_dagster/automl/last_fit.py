@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.automl.algorithms import Limits, Parameters, predict
-from mlpipe_dagster.automl.bench import Bench, Source, assemble, encoded
+from mlpipe_dagster.automl.algorithms import Algorithm, Limits, Parameters, predict
+from mlpipe_dagster.automl.bench import Bench, Rowset, Source, assemble, encoded
 from mlpipe_dagster.automl.metrics import Outcome, loss
 from mlpipe_dagster.automl.model import TrainingSpec
 from mlpipe_dagster.automl.search import Candidate, Search
@@ -59,7 +59,7 @@ def expected_refit_seconds(candidate: Candidate, search: Search, source: Source)
     bench = search.bench
     a_row = (candidate.fit_seconds + bench.encode_seconds) / max(len(bench.folds[0][0]), 1)
     likely = SAFETY * a_row * len(source.rows)
-    return likely if _held_out(bench, source) is None else FEWEST_ROUNDS * likely
+    return FEWEST_ROUNDS * likely if _is_checked(bench, source) else likely
 
 
 def validated_fit(candidate: Candidate, bench: Bench, *notes: str) -> LastFit:
@@ -79,43 +79,57 @@ def refit(candidate: Candidate, search: Search, source: Source, spec: TrainingSp
     if not algorithm.fitted_again:
         note = f"The model is kept as {algorithm.name} made it, fitted on {fold_rows} of {every} training rows."
         return validated_fit(candidate, bench, note)
-    held_out = _held_out(bench, source)
+    checked = _is_checked(bench, source)
     likely = expected_refit_seconds(candidate, search, source)
     suffices = every * max(seconds, 0.0) / likely if likely else every
-    if held_out is not None:
+    if checked:
         suffices *= FEWEST_ROUNDS * ROWS_BEFORE_ROUNDS
     most = every if suffices >= every else int(suffices)
     if most < every and most <= fold_rows:
         note = f"No time was left to fit again on all {every} training rows: the fit on {fold_rows} of them is kept."
         return validated_fit(candidate, bench, note)
-    ends_at = time.monotonic() + seconds
-    rows = source.draw(most, spec.seed, without=held_out)
+    limits = Limits(time.monotonic() + seconds, spec.seed, spec.threads, None if checked else candidate.rounds)
+    rows = source.draw(most, spec.seed, without=_validated_places(bench, source) if checked else None)
     seen = len(rows.labels)
-    check = None if held_out is None else bench.rows.take(bench.folds[0][1])
-    encoders, data = encoded(algorithm.family, rows, bench.classes, spec.mitigation, spec.seed, check)
-    limits = Limits(ends_at, spec.seed, spec.threads, candidate.rounds)
     settings: Parameters = candidate.trial.parameters
-    if held_out is not None:
-        limits = replace(limits, rounds=None)
-        slower = likely / FEWEST_ROUNDS * len(data.labels) / every / max(seconds, 1e-3)
-        settings = _hurried(_larger(settings, len(data.labels) / fold_rows), slower)
-    fitted = algorithm.fit(settings, data, limits)
-    notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (seen < every)
-    last = LastFit(assemble(bench.schema, encoders, fitted.estimator), seen, notes)
-    if held_out is None:
+    if checked:
+        slower = likely / FEWEST_ROUNDS * seen / every / max(seconds, 1e-3)
+        settings = _hurried(_larger(settings, seen / fold_rows), slower)
+    last, cut = _fitted(algorithm, settings, bench, spec, rows, limits, checked)
+    if last.outcome and loss(last.outcome) >= candidate.loss:
+        note = (
+            f"The fit on {fold_rows} of {every} training rows is kept: one on {seen} did no better on validation rows."
+        )
+        return validated_fit(candidate, bench, note)
+    if cut and not checked:
         note = f"The last fit did not end in time: the fit on {fold_rows} of {every} training rows is kept."
-        return validated_fit(candidate, bench, note) if fitted.cut else last
-    outcome = Outcome(data.truth_to_check(), predict(fitted.estimator, data.check_features))
-    if loss(outcome) < candidate.loss:
-        return replace(last, outcome=outcome)
-    note = f"The fit on {fold_rows} of {every} training rows is kept: one on {seen} did no better on validation rows."
-    return validated_fit(candidate, bench, note)
+        return validated_fit(candidate, bench, note)
+    notes = (f"Fitted on {seen} of {every} training rows, as many as the budget allows.",) * (seen < every)
+    return replace(last, notes=notes)
+
+
+def _fitted(
+    algorithm: Algorithm,
+    settings: Parameters,
+    bench: Bench,
+    spec: TrainingSpec,
+    rows: Rowset,
+    limits: Limits,
+    check: bool,
+) -> tuple[LastFit, bool]:
+    """A fit on these rows, checked on the validation rows or not, and whether the clock cut it."""
+    checked = bench.rows.take(bench.folds[0][1]) if check else None
+    encoders, data = encoded(algorithm.family, rows, bench.classes, spec.mitigation, spec.seed, checked)
+    fitted = algorithm.fit(settings, data, limits)
+    outcome = Outcome(data.truth_to_check(), predict(fitted.estimator, data.check_features)) if check else None
+    pipeline = assemble(bench.schema, encoders, fitted.estimator)
+    return LastFit(pipeline, len(rows.labels), (), outcome), fitted.cut
 
 
 def quick_rival(taken: Candidate, search: Search, source: Source, seconds: float) -> Candidate | None:
     """What may do better than `taken` by seeing more rows, where `seconds` do not suffice for it to see them all: the
     best of another kind that came close on the sample and is much quicker."""
-    if _held_out(search.bench, source) is None or expected_refit_seconds(taken, search, source) <= seconds:
+    if not _is_checked(search.bench, source) or expected_refit_seconds(taken, search, source) <= seconds:
         return None
     rivals = (
         candidate
@@ -146,17 +160,21 @@ def _hurried(settings: Parameters, slower: float) -> Parameters:
     return {**settings, "learning_rate": faster, **penalties}
 
 
-def _held_out(bench: Bench, source: Source) -> Rows | None:
-    """Where the validation rows, and all that belong to them, are among the training rows, if these are to stay out of
-    the last fit.
+def _is_checked(bench: Bench, source: Source) -> bool:
+    """Whether the validation rows stay out of the last fit, to check it on.
 
     Not where all rows were searched with, or validation rows are the latest: those say most of a time to come.
     """
-    places, bond = bench.rows.places, source.bond
-    if places is None or len(places) == len(source.rows) or len(bench.folds) > 1:
-        return None
-    checked = places[bench.folds[0][1]]
-    if bond is None:
-        return checked
-    codes = bond.codes[source.target.rows[source.rows]]
-    return None if bond.kind == "time" else np.flatnonzero(np.isin(codes, codes[checked]))
+    places, latest = bench.rows.places, source.bond is not None and source.bond.kind == "time"
+    return places is not None and len(places) < len(source.rows) and len(bench.folds) == 1 and not latest
+
+
+def _validated_places(bench: Bench, source: Source) -> Rows:
+    """Where the validation rows, and all that belong to them, are among the training rows."""
+    if bench.rows.places is None:
+        raise ValueError("these rows are not known among the training rows")
+    validated = bench.rows.places[bench.folds[0][1]]
+    if source.bond is None:
+        return validated
+    codes = source.bond.codes[source.target.rows[source.rows]]
+    return np.flatnonzero(np.isin(codes, codes[validated]))
