@@ -71,14 +71,12 @@ def measure(folder: Path, table: str, subject: str, seconds: float, seed: int, l
     target = read_target(frame[known.target], spec)
     bond = bond_of(frame, {known.target})
     training, test, _ = held_out(target, bond, seed, most=int(TEST_ROWS_A_SECOND * Budget(0, seconds).for_training))
-    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         if subject == ITSELF:
             outcome, found = _autogluon_itself(frame, target, spec, training, test, seconds, Path(name))
             return _scores(outcome, _constant(target.truth()[training], outcome), losses) | found
         fit = _engine if subject in KNOWN else _plain
-        pipeline, size = fit(frame, spec, subject, seconds, training, Path(name))
-        taken = time.monotonic() - begun
+        pipeline, size, taken = fit(frame, spec, subject, seconds, training, Path(name))
         rows = frame.iloc[target.rows[test]]
         outcome = Outcome(target.truth()[test], predict(pipeline, rows))
         constant = _constant(target.truth()[training], outcome)
@@ -114,13 +112,16 @@ def _timed(pipeline: Any, rows: pd.DataFrame) -> float:
 
 def _engine(
     frame: pd.DataFrame, spec: TrainingSpec, subject: str, seconds: float, training: np.ndarray, folder: Path
-) -> tuple[Any, int]:
+) -> tuple[Any, int, float]:
+    """The model, its bytes, and the seconds until its files were there."""
     file = folder / "table.parquet"
     frame.to_parquet(file)
     (folder / "work").mkdir()
-    trained = train_apart(file, spec, Budget(time.monotonic(), seconds), folder / "work")
+    begun = time.monotonic()
+    trained = train_apart(file, spec, Budget(begun, seconds), folder / "work")
+    taken = time.monotonic() - begun
     size = sum(path.stat().st_size for path in trained.files if path.suffix in (".skops", ".joblib"))
-    return artefacts.load(trained.files[0].parent).estimator, size
+    return artefacts.load(trained.files[0].parent).estimator, size, taken
 
 
 def _autogluon_itself(
@@ -143,9 +144,10 @@ def _autogluon_itself(
 
 def _plain(
     frame: pd.DataFrame, spec: TrainingSpec, subject: str, seconds: float, training: np.ndarray, folder: Path
-) -> tuple[Any, int]:
+) -> tuple[Any, int, float]:
     import pickle
 
+    begun = time.monotonic()
     family, make = PLAIN[subject]
     target = read_target(frame[spec.target], spec)
     schema, _ = usable_columns(frame.iloc[target.rows[training]], [spec.target])
@@ -154,7 +156,7 @@ def _plain(
     estimator = make(not target.classes, spec.seed)
     estimator.fit(np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64), rows.labels)
     pipeline = assemble(schema, encoders, estimator)
-    return pipeline, len(pickle.dumps(pipeline))
+    return pipeline, len(pickle.dumps(pipeline)), time.monotonic() - begun
 
 
 def main(folder: str, table: str, subject: str, seconds: str, seed: str, losses: str) -> None:
