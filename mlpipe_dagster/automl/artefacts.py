@@ -159,6 +159,11 @@ def description(folder: Path) -> TrainedModel:
     return _described(_read_manifest(folder), None)
 
 
+def described(manifest: bytes) -> TrainedModel:
+    """As `description`, of a manifest that is read already."""
+    return _described(_parsed(manifest), None)
+
+
 def _described(manifest: dict[str, Any], estimator: Any) -> TrainedModel:
     try:
         return _MODELS.validate_python({**manifest.get("model", {}), "estimator": estimator})
@@ -192,8 +197,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST_FILE
     if not path.is_file():
         raise ModelError(f"There is no {MANIFEST_FILE} in the folder of the model. Train the model again.")
+    return _parsed(path.read_bytes())
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(text)
     except ValueError as error:
         raise ModelError(f"{MANIFEST_FILE} is damaged: it is not JSON. Train the model again.") from error
     if not isinstance(manifest, dict):

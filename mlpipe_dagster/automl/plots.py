@@ -6,19 +6,23 @@ A stand-alone SVG that reads on white and on dark. No plotting library, nothing 
 from collections.abc import Callable, Iterable
 from html import escape
 
-from mlpipe_dagster.automl.model import TrainedModel, Trial
+from mlpipe_dagster.automl.model import CONSTANT_NAME, TrainedModel, Trial
 
 WIDTH, HEIGHT = 480, 270
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 44, 90
 INK, QUIET, TRIAL, BEST, BASELINE, TEST = "#1b2026", "#525c66", "#9aa5b1", "#2f80d0", "#b35f00", "#1f7a44"
 LOWEST_R2 = -0.25
-"""Trials that are far worse than a constant would flatten the picture; they are drawn at its lower edge."""
+"""Of trials that are worse than a constant guess by far."""
 
 
 def score_plot(model: TrainedModel) -> str:
-    """SVG of 480 x 270: a dot for each trial, the leading one as a line, baseline and test score across."""
+    """SVG of 480 x 270: a dot for each trial, the leading one as a line, baseline and test score across.
+
+    A constant guess, and what is worse, would flatten the picture: they are drawn at its lower edge.
+    """
     trials = sorted((trial for trial in model.leaderboard if trial.score is not None), key=lambda one: one.finished_at)
-    scores = [max(_score(trial), LOWEST_R2) for trial in trials]
+    constant = max((_score(trial) for trial in trials if trial.algorithm == CONSTANT_NAME), default=LOWEST_R2)
+    scores = [_score(trial) for trial in trials if _score(trial) > constant]
     low, high = _range([*scores, model.baseline_score.value, model.test_score.value])
     seconds = max((trial.finished_at for trial in trials), default=1.0) or 1.0
 
@@ -44,7 +48,7 @@ def score_plot(model: TrainedModel) -> str:
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-        f'role="img" font-family="system-ui, sans-serif" font-size="11.5"><title>{escape(title)}</title>'
+        f'class="chart" role="img" font-family="system-ui, sans-serif" font-size="11.5"><title>{escape(title)}</title>'
         f"{''.join(parts)}</svg>"
     )
 

@@ -12,6 +12,7 @@ from mlpipe_dagster.automl.artefacts import LEADERBOARD_FILE
 from mlpipe_dagster.automl.engines.known import KnownEngine, enough_seconds, known_engine, require_installed
 from mlpipe_dagster.automl.fairness.constraint import Constraint, settle_constraint
 from mlpipe_dagster.automl.fairness.report import Disparity
+from mlpipe_dagster.automl.leaderboard import trial_row
 from mlpipe_dagster.automl.model import DataSource, TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.plots import score_plot
 from mlpipe_dagster.bias.mitigation.after_training import with_model
@@ -213,7 +214,7 @@ def _outcome(warehouse: Warehouse, table: Table, model: TrainedModel, row: Model
         },
         links={"model": links.model_link(warehouse.settings, row.user_id, row.model_id)},
         checks=(Check("beats_baseline", model.beats_baseline, f"{result} {verdict}"), _groups_check(model)),
-        table=tuple(_leader(trial, model) for trial in model.leaderboard[:LEADERBOARD_ROWS]),
+        table=tuple(trial_row(trial, model) for trial in model.leaderboard[:LEADERBOARD_ROWS]),
         table_name="leaderboard",
     )
 
@@ -295,17 +296,3 @@ def _disparity(one: Disparity) -> str:
     about = f" of “{one.outcome}”" if one.outcome is not None else ""
     ends = f"{number_text(one.value or 0.0)} ({number_text(one.low or 0.0)} to {number_text(one.high or 0.0)})"
     return f"{one.column}, “{one.group}” against “{one.reference}”: {one.measure}{about} {ends}, equal is {one.equal:g}"
-
-
-def _leader(trial: Trial, model: TrainedModel) -> dict[str, str | float | int]:
-    return {
-        "trial": trial.number,
-        "algorithm": f"{trial.algorithm} (baseline)" if trial.baseline else trial.algorithm,
-        f"validation {model.loss_name}": trial.loss,
-        f"validation {model.metric_name}": "" if trial.score is None else trial.score,
-        "seconds": round(trial.seconds, 2),
-        "ms for 1,000 rows": "" if trial.predict_ms is None else round(trial.predict_ms, 1),
-        "kB": "" if trial.size_bytes is None else round(trial.size_bytes / 1000),
-        "settings": ", ".join(f"{name} {value}" for name, value in trial.parameters.items()) or "none",
-        "note": trial.note,
-    }

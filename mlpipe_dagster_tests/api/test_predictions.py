@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from fastapi.testclient import TestClient
 
 from mlpipe_dagster.api import predictions, predictor
+from mlpipe_dagster.api.model_page import trials_of
 from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.commands import client as commands_client
 from mlpipe_dagster.commands import predict as command
@@ -111,7 +112,15 @@ def test_a_browser_gets_a_page_with_the_card_and_the_files(client: TestClient, t
                  "/ai-models/ann/m/download?version=v1&amp;filename=model.skops"):  # fmt: skip
         assert said in page.text, said
     assert client.get("/ai-models/ann/m").json()["model_id"] == "m"
+    for said in ("<h2>Leaderboard</h2>", "<svg", "The leading trials", "validation log loss"):
+        assert said in page.text, said
     post_model(client, "theirs")
     theirs = client.get("/ai-models/ann/theirs", headers=HTML).text
     assert "brought no model card" in theirs
+    assert "Leaderboard" not in theirs
     assert "model.pkl" in theirs
+
+
+def test_a_manifest_that_does_not_read_shows_no_trials() -> None:
+    assert trials_of(b"") == {}
+    assert trials_of(b'{"model": {}}') == {}, "that of another version"
