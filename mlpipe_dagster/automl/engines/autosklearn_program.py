@@ -95,9 +95,10 @@ def _plain(value: Any) -> Any:
 def serve(model_file: str, address: str) -> None:
     """Answer arrays of features by probabilities, or values, one after the other; a frame is its length and a .npy."""
     import joblib
+    from sklearn.base import is_classifier
 
     model = joblib.load(model_file)
-    answer(model.predict_proba if hasattr(model, "predict_proba") else model.predict, address)
+    answer(model.predict_proba if is_classifier(model) else model.predict, address)  # its regressors have both
 
 
 def answer(ask: Callable[[Any], Any], address: str) -> None:
