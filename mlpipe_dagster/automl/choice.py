@@ -4,6 +4,7 @@ The choice is made on validation rows; the test split is not known here.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
 from mlpipe_dagster.bias.intervals import Z95
 
-CLEARLY_OVER_PRUDENT = 3.0
-"""Standard errors of the paired difference on validation rows."""
+CHANCE = 0.05
+"""That the best of all that were tried is taken for clearly better than the even ensemble where none is."""
 MOST_CROSS_VALIDATED, CROSS_VALIDATED_FOLDS = 2_000, 5
 """Training rows, and folds, of the look whether a small table is learnable at all."""
 
@@ -37,9 +38,10 @@ def choose(search: Search) -> Choice:
     """The best candidate, where it is better on validation rows than all that is simpler; else the simplest that is.
 
     Better is a lower log loss or RMSE: by more than chance (95 %) than a constant guess, since many are tried, unless
-    more rows have shown before that the table is learnable; by one standard error than a linear model; by three than
-    the even ensemble, since the best of many on the same rows is that by chance, too. Where nothing is better than a
-    constant guess, that is taken, and said.
+    more rows have shown before that the table is learnable; by one standard error than a linear model; than the even
+    ensemble by more than chance for the number of candidates (Bonferroni: 2.6 standard errors of 10, 3.1 of 50), since
+    the best of many on the same rows is that by chance, too. Where nothing is better than a constant guess, that is
+    taken, and said.
     """
     baselines = [candidate for candidate in search.candidates if candidate.trial.baseline and candidate.outcome]
     constant = next(candidate for candidate in baselines if candidate.algorithm is CONSTANT)
@@ -55,8 +57,8 @@ def choose(search: Search) -> Choice:
             name = taken.algorithm.name
             notes = (f"{name} was not clearly better than a linear model on validation rows: linear is taken.",)
         taken = linear
-    prudent = search.prudent
-    if prudent in useful and not clearly_better(taken, prudent, CLEARLY_OVER_PRUDENT):
+    prudent, tried = search.prudent, sum(candidate.outcome is not None for candidate in search.candidates)
+    if prudent in useful and not clearly_better(taken, prudent, NormalDist().inv_cdf(1 - CHANCE / tried)):
         taken, notes = prudent, ()
     if taken.trial.baseline:
         notes = (*notes, f"The best baseline itself is taken ({taken.algorithm.name}): nothing beat it in validation.")

@@ -126,8 +126,8 @@ def test_the_choice_is_the_best_or_the_best_baseline(
 @pytest.mark.parametrize(
     ("linear", "boosting", "prudent", "taken"),
     [
-        (0.100, 0.120, 0.091, BLEND),  # 2.89 standard errors
-        (0.100, 0.120, 0.089, LIGHTGBM),  # 3.08
+        (0.100, 0.120, 0.098, BLEND),  # 2.19 standard errors; of four candidates chance explains 2.24
+        (0.100, 0.120, 0.097, LIGHTGBM),  # 2.29
         (0.100, 0.050, 0.091, BLEND),
     ],
 )
