@@ -95,10 +95,11 @@ def _plain(value: Any) -> Any:
 def serve(model_file: str, address: str) -> None:
     """Answer arrays of features by probabilities, or values, one after the other; a frame is its length and a .npy."""
     import joblib
-    from sklearn.base import is_classifier
+    from autosklearn.classification import AutoSklearnClassifier
 
     model = joblib.load(model_file)
-    answer(model.predict_proba if is_classifier(model) else model.predict, address)  # its regressors have both
+    classifies = isinstance(model, AutoSklearnClassifier)  # its regressors have a predict_proba, too, that fails
+    answer(model.predict_proba if classifies else model.predict, address)
 
 
 def answer(ask: Callable[[Any], Any], address: str) -> None:
