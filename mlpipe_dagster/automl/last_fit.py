@@ -135,6 +135,7 @@ def quick_rival(taken: Candidate, search: Search, source: Source, seconds: float
         candidate
         for candidate in search.candidates
         if candidate.outcome
+        and not candidate.trial.baseline  # the model would be held against itself
         and candidate.algorithm.family == "trees"
         and candidate.algorithm.name != taken.algorithm.name
         and candidate.algorithm.fitted_again

@@ -124,5 +124,6 @@ def test_a_quick_rival_that_came_close_is_fitted_where_there_is_no_time_for_all_
     assert quick_rival(slow, beside, source, seconds=60) is forest
     assert quick_rival(slow, beside, source, seconds=1_000) is None, "there is time for the better one"
     far = replace(forest, trial=slow.trial.model_copy(update={"loss": 1.1 * slow.loss}))
-    for other in (far, replace(forest, fit_seconds=60.0), replace(forest, outcome=None)):
+    baseline = replace(forest, trial=close.model_copy(update={"baseline": True}))
+    for other in (far, replace(forest, fit_seconds=60.0), replace(forest, outcome=None), baseline):
         assert quick_rival(slow, replace(beside, candidates=[slow, other]), source, seconds=60) is None
