@@ -48,6 +48,7 @@ TRUSTED_TYPES = frozenset(
         "mlpipe_dagster.automl.ensemble.BlendClassifier",
         "mlpipe_dagster.automl.ensemble.BlendRegressor",
         "mlpipe_dagster.automl.engines.outside.OutsideRegressor",
+        "mlpipe_dagster.automl.indicators.ValueIndicators",
         "mlpipe_dagster.automl.preparation.TypedColumns",
         "sklearn._loss.link.IdentityLink",
         "sklearn._loss.link.Interval",

@@ -116,6 +116,8 @@ class Bench:
     schema: FeatureSchema
     classes: int
     seed: int
+    training_rows: int
+    """Of which the search sample is drawn."""
     mitigation: Mitigation | None = None
     encode_seconds: float = 0.0
     """Slowest encoding of one fold so far."""
@@ -186,4 +188,5 @@ def open_bench(
     count = folds or next((count for most, count in FOLDS_BY_CELLS if total <= most * budget), 1)
     inside = Target(np.arange(len(sample.labels)), sample.labels, target.classes, target.task, ())
     kind = source.bond.kind if source.bond else ""
-    return Bench(sample, folds_of(inside, sample.bonds, kind, count, seed), schema, classes, seed, mitigation)
+    parts = folds_of(inside, sample.bonds, kind, count, seed)
+    return Bench(sample, parts, schema, classes, seed, len(source.rows), mitigation)

@@ -4,7 +4,6 @@ The choice is made on validation rows; the test split is not known here.
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from mlpipe_dagster.automl.metrics import improvement
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
 from mlpipe_dagster.bias.intervals import Z95
 
-CHANCE = 0.05
-"""That the best of all that were tried is taken for clearly better than the even ensemble where none is."""
+Z90 = 1.645
+"""Standard errors that chance alone exceeds in 5 % of cases, to one side."""
 MOST_CROSS_VALIDATED, CROSS_VALIDATED_FOLDS = 2_000, 5
 """Training rows, and folds, of the look whether a small table is learnable at all."""
 
@@ -38,10 +37,8 @@ def choose(search: Search) -> Choice:
     """The best candidate, where it is better on validation rows than all that is simpler; else the simplest that is.
 
     Better is a lower log loss or RMSE: by more than chance (95 %) than a constant guess, since many are tried, unless
-    more rows have shown before that the table is learnable; by one standard error than a linear model; than the even
-    ensemble by more than chance for the number of candidates (Bonferroni: 2.6 standard errors of 10, 3.1 of 50), since
-    the best of many on the same rows is that by chance, too. Where nothing is better than a constant guess, that is
-    taken, and said.
+    more rows have shown before that the table is learnable; and than a linear model (95 %, to one side). Where nothing
+    is better than a constant guess, that is taken, and said.
     """
     baselines = [candidate for candidate in search.candidates if candidate.trial.baseline and candidate.outcome]
     constant = next(candidate for candidate in baselines if candidate.algorithm is CONSTANT)
@@ -52,14 +49,11 @@ def choose(search: Search) -> Choice:
         return Choice(constant, baseline, (_nothing_better(search, constant),))
     taken, linear = min(useful, key=lambda c: c.loss), _best_linear(search)
     notes: tuple[str, ...] = ()
-    if linear in useful and linear is not taken and not clearly_better(taken, linear):
+    if linear in useful and linear is not taken and not clearly_better(taken, linear, Z90):
         if taken.algorithm is not LINEAR:
             name = taken.algorithm.name
             notes = (f"{name} was not clearly better than a linear model on validation rows: linear is taken.",)
         taken = linear
-    prudent, tried = search.prudent, sum(candidate.outcome is not None for candidate in search.candidates)
-    if prudent in useful and not clearly_better(taken, prudent, NormalDist().inv_cdf(1 - CHANCE / tried)):
-        taken, notes = prudent, ()
     if taken.trial.baseline:
         notes = (*notes, f"The best baseline itself is taken ({taken.algorithm.name}): nothing beat it in validation.")
     baseline = min((c for c in baselines if c is not taken), key=lambda c: c.loss)

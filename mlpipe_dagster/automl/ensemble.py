@@ -1,7 +1,6 @@
-"""Ensembles of candidates, within a latency cap, each fitted and saved as one model: an even one, which is the prudent
-choice, and one chosen greedily on validation rows.
+"""The ensemble of candidates, chosen greedily on validation rows within a latency cap, fitted and saved as one model.
 
-Reference: Caruana, Niculescu-Mizil, Crew and Ksikes 2004 (selection with replacement). Whether one is taken is decided
+Reference: Caruana, Niculescu-Mizil, Crew and Ksikes 2004 (selection with replacement). Whether it is taken is decided
 in `choice.py`.
 """
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.impute import MissingIndicator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,6 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from mlpipe_dagster.automl.algorithms import (
     CONSTANT,
     EXTRA_TREES,
+    LINEAR,
     Algorithm,
     FitData,
     Fitted,
@@ -36,15 +37,13 @@ from mlpipe_dagster.automl.search import Candidate, Search
 
 NAME = "ensemble"
 MOST_CANDIDATES = 15
-MOST_OF_ONE_KIND = 6
+MOST_OF_ONE_KIND, MOST_ALIKE = 6, 2
+"""Candidates of an algorithm; of linear models and of forests, which differ little with their settings."""
 STEPS, DRAWS, MOST_ROWS_DRAWN = 15, 8, 3_000
-LEAST_WEIGHT = 0.1
-EVEN_OF_ONE_KIND, EVEN_BEHIND = 3, 0.25
-"""Of the even ensemble: members of an algorithm, and how far behind the best one, as a share of what that gains on a
-constant guess."""
+LEAST_WEIGHT = 0.05
 MOST_ONE_ROW_MS, MOST_WITH_ENCODING_MS, READING = 12.0, 15.0, 1.35
 """A row is read and encoded first; reading takes about 35 % of what encoding takes."""
-MOST_MS_FOR_1000 = 60.0
+MOST_MS_FOR_1000 = 50.0
 LEAST_ROWS = 100
 """Of validation: on fewer, weights would fit chance."""
 
@@ -65,7 +64,21 @@ class _Blend(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return self
 
     def _mean(self, features: Any) -> Floats:
-        return np.asarray(sum(w * predict(m, features) for m, w in zip(self.members, self.weights, strict=True)))
+        return np.asarray(sum(w * _answer(m, features) for m, w in zip(self.members, self.weights, strict=True)))
+
+
+def _answer(member: Any, features: Any) -> Floats:
+    """As `predict`, and to the bit what the member says; but trees are asked themselves, since the checks of their
+    wrappers take a single row ten times as long."""
+    is_classifier = hasattr(member, "classes_")
+    if hasattr(member, "booster_"):
+        answer = np.asarray(member.booster_.predict(features, num_threads=max(member.n_jobs or 1, 1)))
+        return np.column_stack([1 - answer, answer]) if is_classifier and answer.ndim == 1 else answer
+    if isinstance(member, ExtraTreesClassifier | ExtraTreesRegressor):
+        rows = np.asarray(features, dtype=np.float32)
+        answer = sum(tree.tree_.predict(rows) for tree in member.estimators_) / len(member.estimators_)
+        return answer if is_classifier else answer[:, 0]
+    return predict(member, features)
 
 
 class BlendClassifier(ClassifierMixin, _Blend):  # type: ignore[misc]
@@ -129,17 +142,6 @@ def mixed(outcomes: Sequence[Outcome], weights: Sequence[float] | NDArray[np.flo
     return Outcome(outcomes[0].truth, np.asarray(predicted))
 
 
-def helps(outcomes: Sequence[Outcome]) -> bool:
-    """Whether weights found on one half of the rows do better on the other than the single one that is best there."""
-    rows = np.arange(len(outcomes[0].truth)) % 2 == 0
-    saved = 0.0
-    for side in (rows, ~rows):
-        here, there = ([Outcome(o.truth[part], o.predicted[part]) for o in outcomes] for part in (side, ~side))
-        single = int(np.argmin([loss(outcome) for outcome in here]))
-        saved += loss(there[single]) - loss(mixed(there, selected_weights(here)))
-    return saved > 0
-
-
 @dataclass(frozen=True)
 class _Member:
     candidate: Candidate
@@ -149,26 +151,23 @@ class _Member:
     """Milliseconds for one row and for 1,000, and seconds to fit it again."""
 
 
-def add_ensembles(search: Search, seconds: float) -> None:
-    """Add the even ensemble and, where it helps, the chosen one to the candidates, of members that are quick enough and
-    can be fitted again in `seconds`."""
+def add_ensemble(search: Search, seconds: float) -> None:
+    """Add the ensemble to the candidates, of members that are quick enough and can be fitted again in `seconds`."""
     most = np.array([_most_for_one_row(search), MOST_MS_FOR_1000, seconds])
     members = _quick(search, most)
     if len(members) < 2 or len(_outcome(members[0]).truth) < LEAST_ROWS:
         return
-    even = _affordable(_each_kind(search, members), most)
-    if len(even) > 1:
-        search.prudent = _candidate(search, even, [1 / len(even)] * len(even))
-        search.add(search.prudent)
-    outcomes = [_outcome(member) for member in members]
-    if not helps(outcomes):
-        return
-    weights = dict(zip(map(id, members), selected_weights(outcomes), strict=True))
+    weights = dict(zip(map(id, members), selected_weights([_outcome(member) for member in members]), strict=True))
     ranked = sorted(members, key=lambda member: -weights[id(member)])
     chosen = _affordable([member for member in ranked if weights[id(member)] >= LEAST_WEIGHT], most)
     if len(chosen) > 1:
         shares = np.array([weights[id(member)] for member in chosen])
         search.add(_candidate(search, chosen, [float(share) for share in shares / shares.sum()]))
+
+
+def again_seconds(search: Search, candidate: Candidate) -> float:
+    """Likely seconds to fit a candidate again, on all training rows."""
+    return candidate.fit_seconds * search.bench.training_rows / max(len(search.bench.folds[0][0]), 1)
 
 
 def _most_for_one_row(search: Search) -> float:
@@ -188,22 +187,6 @@ def _affordable(ranked: Sequence[_Member], most: NDArray[np.float64]) -> list[_M
     return chosen
 
 
-def _each_kind(search: Search, members: Sequence[_Member]) -> list[_Member]:
-    """Of each algorithm the best three, of forests one, as far as they are nearly as much better than a constant guess
-    as the best member is: best ones first."""
-    constant = search.best(CONSTANT.name)
-    best = members[0].candidate.loss
-    most_loss = best + EVEN_BEHIND * (constant.loss - best) if constant else np.inf
-    ranks: list[tuple[int, _Member]] = []
-    for member in members:
-        kind = member.candidate.algorithm
-        rank = sum(other.candidate.algorithm is kind for _, other in ranks)
-        most = 1 if kind is EXTRA_TREES else EVEN_OF_ONE_KIND  # forests are slow, and alike
-        if rank < most and member.candidate.loss <= most_loss:
-            ranks.append((rank, member))
-    return [member for _, member in sorted(ranks, key=lambda ranked: ranked[0])]
-
-
 def _outcome(member: _Member) -> Outcome:
     if member.candidate.outcome is None:
         raise ValueError("an abandoned candidate has no outcome")
@@ -217,14 +200,14 @@ def _quick(search: Search, most: NDArray[np.float64]) -> list[_Member]:
     checked = np.asarray(search.bench.data("trees", 0).check_features)
     rows = np.resize(checked, (1000, checked.shape[1]))
     found: list[_Member] = []
-    rows_again = len(search.bench.rows.labels) / max(len(search.bench.folds[0][0]), 1)
     for candidate in ranked[: 4 * MOST_CANDIDATES]:
         same = sum(member.candidate.algorithm is candidate.algorithm for member in found)
-        if same >= MOST_OF_ONE_KIND or len(found) >= MOST_CANDIDATES:
+        most_of_it = MOST_ALIKE if candidate.algorithm in (LINEAR, EXTRA_TREES) else MOST_OF_ONE_KIND
+        if same >= most_of_it or len(found) >= MOST_CANDIDATES:
             continue
         estimator = _of_first_fold(search, candidate)
-        one_row, many_rows = (partial(predict, estimator, asked) for asked in (rows[:1], rows))
-        again = 0.0 if candidate is ranked[0] else candidate.fit_seconds * rows_again  # time for the best is kept
+        one_row, many_rows = (partial(_answer, estimator, asked) for asked in (rows[:1], rows))
+        again = 0.0 if candidate is ranked[0] else again_seconds(search, candidate)  # time for the best is kept
         costs = np.array([min(_milliseconds(one_row) for _ in range(3)), _milliseconds(many_rows), again])
         if (costs <= most).all():
             found.append(_Member(candidate, estimator, costs))

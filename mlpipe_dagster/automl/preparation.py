@@ -17,8 +17,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+from sklearn.preprocessing import StandardScaler, TargetEncoder
 
+from mlpipe_dagster.automl.indicators import ValueIndicators
 from mlpipe_dagster.automl.model import FeatureSchema
 from mlpipe_dagster.bias.mitigation.columns import Trace, signs_of, without_trace
 from mlpipe_dagster.errors import ModelError
@@ -27,6 +28,8 @@ Family = Literal["trees", "linear"]
 Floats = NDArray[np.float64]
 Column: TypeAlias = "pd.Series[Any]"  # pandas cannot say: of whatever type
 MISSING = "(missing)"
+FEW_ROWS = 20
+"""Up to so many, reading one value after the other is quicker than finding the distinct ones."""
 MOST_ONE_HOT = 16
 """Categories with more values than this are encoded by the average target of each value (cross-fitted)."""
 MOST_CLASSES_FOR_AVERAGES = 10
@@ -58,8 +61,14 @@ def value_text(value: object) -> str:
     return str(value).strip() or MISSING
 
 
+def _is_gap(value: object) -> bool:
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
 def as_text(column: Column) -> NDArray[np.object_]:
     """Texts of any column; missing and blank values become `(missing)`."""
+    if len(column) <= FEW_ROWS:
+        return np.array([MISSING if _is_gap(value) else value_text(value) for value in column.array], dtype=object)
     codes, values = pd.factorize(column)
     texts = np.array([*(value_text(value) for value in values), MISSING], dtype=object)
     return texts[codes]
@@ -206,7 +215,7 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
     few = [name for name in texts if name not in set(many)]
     # counting takes scikit-learn 1.9 most of the time of all encoding: only where columns of many values are in here
     most = {"max_categories": 2 * MOST_ONE_HOT, "min_frequency": 2} if classes > MOST_CLASSES_FOR_AVERAGES else {}
-    one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", sparse_output=False, **most)
+    one_hot = ValueIndicators(handle_unknown="infrequent_if_exist", sparse_output=False, **most)
     crossed = KFold(5, shuffle=True, random_state=seed)
     averages = TargetEncoder(cv=crossed, target_type="continuous" if classes == 0 else "auto")
     if family == "trees":

@@ -24,7 +24,7 @@ from mlpipe_dagster.automl.algorithms import (
 )
 from mlpipe_dagster.automl.bench import Bench
 from mlpipe_dagster.automl.clock import Clock
-from mlpipe_dagster.automl.metrics import Outcome, loss, published_score
+from mlpipe_dagster.automl.metrics import Outcome, improvement, loss, published_score
 from mlpipe_dagster.automl.model import Trial
 from mlpipe_dagster.automl.study import Proposal, Study
 
@@ -35,10 +35,11 @@ BOOSTING_SHARE = 0.1
 LEAST_START_SHARE, MOST_START_SHARE = 0.15, 0.2
 SAFELY_LEFT_SHARE = 0.3
 """Of the budget: where more is left, the first gradient boosting gets its least share, whatever is kept for later."""
-EARLY_SHARE = 0.25
+EARLY_SHARE = 0.5
 """Of the budget: where the start took more, the constant guess is kept before anything else is tried."""
 RACE_MARGIN = 1.08
-"""After its first fold a candidate goes on only if its loss there is within 8 % of the best one's."""
+"""After its first fold a candidate goes on unless its loss there is over 8 % and a standard error worse than the best
+one's: a fold of few rows says little."""
 CONVERGED_AFTER = 40
 MOST_LINEAR = 8
 FOLLOW_BEST = 0.7
@@ -96,8 +97,6 @@ class Search:
     """How many candidates to try, where these are counted in place of seconds."""
     kept: Sequence[Trial] = ()
     """The best trials of an earlier search, which are tried first."""
-    prudent: "Candidate | None" = None
-    """What is taken unless something else is clearly better: chosen less by the validation rows than the rest."""
     learnable: bool = False
     """Whether a linear model is known to beat a constant guess beyond chance, on more rows than candidates are held
     against here."""
@@ -208,9 +207,18 @@ def _why_abandon(parts: list[Outcome], folds: int, ends_at: float, leader: Candi
     """Why a candidate stops before its last fold; empty where it goes on. Without a leader every fold is done."""
     if leader is None or len(parts) == folds:
         return ""
-    if loss(parts[0]) > RACE_MARGIN * leader.first_loss:
+    if loss(parts[0]) > RACE_MARGIN * leader.first_loss and _is_clearly_worse(parts[0], leader):
         return f"abandoned after {len(parts)} of {folds} folds: too far behind"
     return f"abandoned after {len(parts)} of {folds} folds: no time left" if time.monotonic() > ends_at else ""
+
+
+def _is_clearly_worse(first: Outcome, leader: Candidate) -> bool:
+    """Of the first fold's rows, by more than a standard error of the paired difference."""
+    if leader.outcome is None:
+        return False
+    rows = slice(0, len(first.truth))
+    lost, error = improvement(Outcome(leader.outcome.truth[rows], leader.outcome.predicted[rows]), first)
+    return lost > error
 
 
 def _fit_note(fits: list[Fitted]) -> str:

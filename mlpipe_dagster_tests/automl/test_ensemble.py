@@ -1,5 +1,6 @@
 """Which candidates are blended, that a blend answers, is saved and fitted again, and that it holds its latency cap."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from sklearn.metrics import log_loss
 
 from mlpipe_dagster.automl import artefacts, ensemble
-from mlpipe_dagster.automl.algorithms import LIGHTGBM, LINEAR, predict
+from mlpipe_dagster.automl.algorithms import EXTRA_TREES, LIGHTGBM, LINEAR, Algorithm, FitData, Limits, predict
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.clock import Clock
 from mlpipe_dagster.automl.columns import usable_columns
@@ -39,26 +40,13 @@ def search() -> Search:
     search = Search(open_bench(source, budget=10, seed=0), Clock(60), LIGHTGBM, 0, 1)
     run_baselines(search)
     search.try_out(LIGHTGBM, LIGHTGBM.start, 10)
-    ensemble.add_ensembles(search, seconds=60)
+    ensemble.add_ensemble(search, seconds=60)
     search.source = source  # type: ignore[attr-defined]
     return search
 
 
 def blend_of(search: Search) -> Candidate:
-    """The chosen one, which comes after the even one."""
-    return [candidate for candidate in search.candidates if candidate.algorithm.name == ensemble.NAME][-1]
-
-
-def test_the_even_ensemble_is_the_mean_of_each_kind(search: Search) -> None:
-    even = search.prudent
-    assert even is not None and even in search.candidates and even is not blend_of(search)
-    assert even.first.estimator.weights == [0.5, 0.5]
-    kinds = [
-        min((c for c in search.candidates if c.algorithm is kind), key=lambda c: c.loss) for kind in (LINEAR, LIGHTGBM)
-    ]
-    first, second = (candidate.outcome for candidate in kinds)
-    assert even.outcome is not None and first is not None and second is not None
-    np.testing.assert_allclose(even.outcome.predicted, (first.predicted + second.predicted) / 2)
+    return next(candidate for candidate in search.candidates if candidate.algorithm.name == ensemble.NAME)
 
 
 def test_weights_of_complementary_outcomes() -> None:
@@ -68,8 +56,6 @@ def test_weights_of_complementary_outcomes() -> None:
     # each is right on the other's wrong half: -ln 0.65 for equal weights, less than (-ln 0.9 - ln 0.4) / 2
     weights = ensemble.selected_weights([Outcome(truth, left), Outcome(truth, right), Outcome(truth, unsure)])
     assert weights == pytest.approx([0.5, 0.5, 0.0], abs=0.12)
-    assert ensemble.helps([Outcome(truth, left), Outcome(truth, right)])
-    assert not ensemble.helps([Outcome(truth, sure), Outcome(truth, unsure)])
 
 
 def test_the_blend_is_a_candidate_better_than_each(search: Search) -> None:
@@ -90,6 +76,18 @@ def test_a_linear_member_answers_as_the_linear_candidate(search: Search) -> None
     )
 
 
+@pytest.mark.parametrize("algorithm", [LIGHTGBM, EXTRA_TREES], ids=lambda algorithm: algorithm.name)
+@pytest.mark.parametrize("target", ["two", "three", "number"])
+def test_trees_answer_as_their_wrapper(algorithm: Algorithm, target: str) -> None:
+    draw = np.random.default_rng(0)
+    features = draw.normal(size=(200, 4))
+    features[::9, 1] = np.nan
+    labels = features[:, 0] if target == "number" else draw.choice(list("abc")[: 2 if target == "two" else 3], 200)
+    data = FitData(features, labels, features[:50], labels[:50], np.unique(labels[:50], return_inverse=True)[1] * 1.0)
+    estimator = algorithm.fit(algorithm.start, data, Limits(time.monotonic() + 60, seed=0, threads=1)).estimator
+    np.testing.assert_array_equal(ensemble._answer(estimator, features), predict(estimator, features))
+
+
 def test_it_is_fitted_again_saved_and_read(search: Search, tmp_path: Path) -> None:
     table, blend = two_kinds(), blend_of(search)
     again = refit(blend, search, search.source, SPEC, seconds=600)  # type: ignore[attr-defined]
@@ -107,5 +105,5 @@ def test_it_is_fitted_again_saved_and_read(search: Search, tmp_path: Path) -> No
 def test_what_is_too_slow_is_no_member(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     before = len(search.candidates)
     monkeypatch.setattr(ensemble, "MOST_ONE_ROW_MS", 0.0)
-    ensemble.add_ensembles(search, seconds=60)
+    ensemble.add_ensemble(search, seconds=60)
     assert len(search.candidates) == before

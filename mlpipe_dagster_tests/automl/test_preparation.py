@@ -52,6 +52,18 @@ def test_values_read_as_they_are_meant() -> None:
     )
 
 
+def test_a_few_rows_are_read_as_many_are() -> None:
+    day = pd.Timestamp("2024-02-29")
+    for values, kind in (
+        ([1.5, 2.0, np.nan], "float32"), ([0.1, 2.0], "float64"), ([1, 2], "int64"), ([1, None], "Int64"),
+        (["a ", " ", None], "str"), (["a", None], "category"), ([True, False], "bool"),
+        ([day, pd.NaT], "datetime64[ns]"), ([1, "x", None, 2.0, day], "object"),
+    ):  # fmt: skip
+        few = pd.Series(values, dtype=kind)
+        many = pd.concat([few] * 30, ignore_index=True)
+        assert list(as_text(few)) == list(as_text(many))[: len(few)], kind
+
+
 def test_dates_become_their_parts(table: pd.DataFrame) -> None:
     schema, _ = usable_columns(table[["when"]], ())
     typed = typed_columns(schema).transform(table)

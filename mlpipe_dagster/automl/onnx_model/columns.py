@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from mlpipe_dagster.automl.indicators import UNSEEN
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureSchema, SensitiveSign
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, TEXT, Array, Graph, Value
 from mlpipe_dagster.automl.preparation import MISSING, WORDS, read_signs
@@ -19,7 +20,6 @@ from mlpipe_dagster.errors import ModelError
 
 DAY_MILLISECONDS = 86_400_000
 TRANSFORMERS = {"numbers", "gaps", "averages", "values"}
-UNSEEN = "\0"  # no table holds it
 
 
 def read_columns(graph: Graph, schema: FeatureSchema) -> dict[str, Value]:

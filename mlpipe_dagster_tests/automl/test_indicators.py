@@ -1,0 +1,45 @@
+"""The features of categories are those of scikit-learn's encoder, for values it has seen, rare ones and new ones."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from sklearn.base import clone
+from sklearn.preprocessing import OneHotEncoder
+
+from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.indicators import ValueIndicators
+
+SEEN = pd.DataFrame(
+    {"town": ["Bonn", "Ulm", "Bonn", "Jena", "Bonn", "Ulm"], "colour": ["red"] * 6, "size": list("SMLXMS")},
+    dtype=object,
+)
+ASKED = pd.DataFrame(
+    {"town": ["Jena", "Rom", "", "Ulm"], "colour": ["red", "(missing)", "blue", "red"], "size": ["X", "S", "?", "Q"]},
+    dtype=object,
+)
+SETTINGS: list[dict[str, Any]] = [{}, {"min_frequency": 2}, {"max_categories": 2, "min_frequency": 2}]
+
+
+@pytest.mark.parametrize("rare", SETTINGS)
+def test_they_are_those_of_the_parent(rare: dict[str, Any]) -> None:
+    settings = {"handle_unknown": "infrequent_if_exist", "sparse_output": False} | rare
+    parent, own = OneHotEncoder(**settings), ValueIndicators(**settings)
+    np.testing.assert_array_equal(own.fit_transform(SEEN), parent.fit_transform(SEEN))
+    assert list(own.get_feature_names_out()) == list(parent.get_feature_names_out())
+    for asked in (ASKED, ASKED.head(1), ASKED.head(0)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the parent warns of unknown categories
+            expected = parent.transform(asked) if len(asked) else np.zeros((0, own.width_))
+        np.testing.assert_array_equal(own.transform(asked), expected)
+
+
+def test_they_are_saved_and_read(tmp_path: Path) -> None:
+    fitted = clone(ValueIndicators(handle_unknown="infrequent_if_exist", sparse_output=False)).fit(SEEN)
+    skops.io.dump(fitted, tmp_path / "encoder.skops")
+    read = artefacts.read_estimator(tmp_path / "encoder.skops")
+    np.testing.assert_array_equal(read.transform(ASKED), fitted.transform(ASKED))
