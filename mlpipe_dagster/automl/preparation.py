@@ -17,9 +17,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.preprocessing import StandardScaler
 
-from mlpipe_dagster.automl.indicators import ValueIndicators
+from mlpipe_dagster.automl.encoders import TargetAverages, ValueIndicators
 from mlpipe_dagster.automl.model import FeatureSchema
 from mlpipe_dagster.bias.mitigation.columns import Trace, signs_of, without_trace
 from mlpipe_dagster.errors import ModelError
@@ -217,7 +217,7 @@ def _encoders(family: Family, typed: pd.DataFrame, classes: int, seed: int) -> l
     most = {"max_categories": 2 * MOST_ONE_HOT, "min_frequency": 2} if classes > MOST_CLASSES_FOR_AVERAGES else {}
     one_hot = ValueIndicators(handle_unknown="infrequent_if_exist", sparse_output=False, **most)
     crossed = KFold(5, shuffle=True, random_state=seed)
-    averages = TargetEncoder(cv=crossed, target_type="continuous" if classes == 0 else "auto")
+    averages = TargetAverages(cv=crossed, target_type="continuous" if classes == 0 else "auto")
     if family == "trees":
         blocks: list[Block] = [
             ("numbers", "passthrough", numbers),

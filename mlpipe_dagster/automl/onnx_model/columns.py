@@ -12,7 +12,7 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from mlpipe_dagster.automl.indicators import UNSEEN
+from mlpipe_dagster.automl.encoders import UNSEEN
 from mlpipe_dagster.automl.model import FeatureColumn, FeatureSchema, SensitiveSign
 from mlpipe_dagster.automl.onnx_model.graph import DOUBLE, TEXT, Array, Graph, Value
 from mlpipe_dagster.automl.preparation import MISSING, WORDS, read_signs
