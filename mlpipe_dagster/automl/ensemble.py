@@ -76,7 +76,7 @@ def _answer(member: Any, features: Any) -> Floats:
         return np.column_stack([1 - answer, answer]) if is_classifier and answer.ndim == 1 else answer
     if isinstance(member, ExtraTreesClassifier | ExtraTreesRegressor):
         rows = np.asarray(features, dtype=np.float32)
-        answer = sum(tree.tree_.predict(rows) for tree in member.estimators_) / len(member.estimators_)
+        answer = np.asarray(sum(tree.tree_.predict(rows) for tree in member.estimators_) / len(member.estimators_))
         return answer if is_classifier else answer[:, 0]
     return predict(member, features)
 

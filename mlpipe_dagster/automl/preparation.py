@@ -61,7 +61,7 @@ def value_text(value: object) -> str:
     return str(value).strip() or MISSING
 
 
-def _is_gap(value: object) -> bool:
+def _is_gap(value: Any) -> bool:
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
