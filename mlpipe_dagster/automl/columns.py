@@ -96,7 +96,8 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
         return "it is empty"
     if column.dtype == object and isinstance(present.iloc[0], list | dict | set | np.ndarray):
         return "it holds nested values"
-    kind, distinct = kind_of(present), len(pd.unique(present))
+    values = present.drop_duplicates()  # most columns of long tables hold few
+    kind, distinct = kind_of(values), len(values)
     if kind == "category" and _is_text(name, present, distinct):
         kind = "text"
     reason = _unfit(name, kind, column, present, distinct)
@@ -104,12 +105,12 @@ def _describe(name: str, column: Column) -> FeatureColumn | str:
         return reason
     data_type = str(column.dtype)
     if kind == "number":
-        values = as_number(column)
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        numbers = as_number(values)
+        low, high = float(np.nanmin(numbers)), float(np.nanmax(numbers))
         return FeatureColumn(name=name, kind=kind, data_type=data_type, minimum=low, maximum=high)
     if kind == "category":
-        values_seen = distinct_texts(present)
-        listed = tuple(values_seen) if len(values_seen) <= MOST_LISTED else None
+        texts = distinct_texts(values)
+        listed = tuple(texts) if len(texts) <= MOST_LISTED else None
         return FeatureColumn(name=name, kind=kind, data_type=data_type, categories=listed)
     return FeatureColumn(name=name, kind=kind, data_type=data_type)
 

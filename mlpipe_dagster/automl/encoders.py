@@ -15,6 +15,8 @@ from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 
 Floats = NDArray[np.float64]
 UNSEEN = "\0"  # no table holds it
+MOST_BYTES = 256
+"""Of the longest text of a column: with longer ones, those of the others would take as much."""
 
 
 def _looked_up(texts: pd.DataFrame, categories: list[NDArray[Any]], places: list[Any]) -> Iterator[list[Any]]:
@@ -24,9 +26,19 @@ def _looked_up(texts: pd.DataFrame, categories: list[NDArray[Any]], places: list
         yield [place.get(value, known[-1]) for value in column]
 
 
+def _compact(categories: list[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Short texts side by side in place of objects, which are saved one by one: many times the size and the time."""
+    short = [values.astype(str) for values in categories]
+    return [
+        texts if texts.itemsize <= MOST_BYTES and (texts.astype(object) == values).all() else values
+        for texts, values in zip(short, categories, strict=True)
+    ]
+
+
 class ValueIndicators(OneHotEncoder):  # type: ignore[misc]  # scikit-learn has no types
     """One feature for each value of a column of texts: `OneHotEncoder`, dense."""
 
+    categories_: list[NDArray[Any]]
     places_: list[NDArray[np.int64]]
     """Of each column the feature of each of `categories_`, then that of an unseen value; `width_` where it has none."""
     width_: int
@@ -49,6 +61,7 @@ class ValueIndicators(OneHotEncoder):  # type: ignore[misc]  # scikit-learn has 
             unseen = answers[len(values), start:stop]
             self.places_.append(np.append(seen, start + unseen.argmax() if unseen.any() else self.width_))
             start = stop
+        self.categories_ = _compact(self.categories_)
         return self
 
     def transform(self, texts: pd.DataFrame) -> Floats:
@@ -61,6 +74,20 @@ class ValueIndicators(OneHotEncoder):  # type: ignore[misc]  # scikit-learn has 
 
 class TargetAverages(TargetEncoder):  # type: ignore[misc]  # scikit-learn has no types
     """The average target of each value of a column of texts, of more than two classes that of each: `TargetEncoder`."""
+
+    categories_: list[NDArray[Any]]
+
+    def fit(self, texts: pd.DataFrame, y: Any) -> Self:
+        """As the parent."""
+        super().fit(texts, y)
+        self.categories_ = _compact(self.categories_)
+        return self
+
+    def fit_transform(self, texts: pd.DataFrame, y: Any) -> Floats:
+        """As the parent: the averages of a row are those of other rows (cross-fitted)."""
+        features = np.asarray(super().fit_transform(texts, y))
+        self.categories_ = _compact(self.categories_)
+        return features
 
     def transform(self, texts: pd.DataFrame) -> Floats:
         """The averages over all rows that were fitted on, for an unseen value that of all rows; rows x features."""

@@ -35,7 +35,7 @@ BOOSTING_SHARE = 0.1
 LEAST_START_SHARE, MOST_START_SHARE = 0.15, 0.2
 SAFELY_LEFT_SHARE = 0.3
 """Of the budget: where more is left, the first gradient boosting gets its least share, whatever is kept for later."""
-EARLY_SHARE = 0.5
+EARLY_SHARE = 0.7
 """Of the budget: where the start took more, the constant guess is kept before anything else is tried."""
 RACE_MARGIN = 1.08
 """After its first fold a candidate goes on unless its loss there is over 8 % and a standard error worse than the best
@@ -241,10 +241,10 @@ def run_baselines(search: Search, early: Callable[[], None] | None = None) -> No
 def run_boosting_start(search: Search, reserve: Reserve) -> None:
     """The gradient boosting of the search with its first settings, before all else that takes long: on a large table
     and in a short time it may be all there is time for. It gets its least share while so much is left that what
-    follows it is not put at risk."""
+    follows it is not put at risk, and goes before a last fit of a baseline."""
     left = search.clock.left()
     least = search.clock.share(LEAST_START_SHARE) if left > search.clock.share(SAFELY_LEFT_SHARE) else 0.0
-    spare = min(OPENING_SHARE * (left - reserve(search.best())), search.clock.share(MOST_START_SHARE))
+    spare = min(OPENING_SHARE * (left - reserve(None)), search.clock.share(MOST_START_SHARE))
     seconds = max(spare, least)
     if seconds > 0:
         search.study.enqueue(search.boosting, search.boosting.start)

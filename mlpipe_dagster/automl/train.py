@@ -31,8 +31,8 @@ from mlpipe_dagster.automl.study import Study
 
 SIZES_OF_SECONDS = 60.0
 """Where trials are counted in place of seconds: sample, folds and columns are those of this budget."""
-USUALLY_LEFT = 0.8
-"""Of the budget, when the search begins: where the start took longer, the search sees fewer rows."""
+USUALLY_LEFT, LEAST_SIZE = 0.8, 0.5
+"""Of the budget, when the search begins: where the start took longer, the search sees fewer rows, at least half."""
 UNCONSTRAINED_SHARE = 0.4
 """Of the time for the last fits, at most this for the model that is shown beside a constrained one."""
 
@@ -105,7 +105,7 @@ def _opened(
     """The table made ready, and a search that has tried nothing yet."""
     with clock.entry("preparation"):
         job = prepare(table, spec, clock.budget)
-        sized_for = min(clock.budget, clock.left() / USUALLY_LEFT)
+        sized_for = clock.budget * min(1.0, max(LEAST_SIZE, clock.left() / clock.budget / USUALLY_LEFT))
         bench = open_bench(job.source, sized_for, spec.seed, spec.mitigation, known.folds)
     algorithm, notes = boosting()
     further, missing = installed_boosting() if known.folds is None else ((), ())

@@ -23,6 +23,7 @@ ASKED = pd.DataFrame(
     {"town": ["Jena", "Rom", "", "Ulm"], "colour": ["red", "(missing)", "blue", "red"], "size": ["X", "S", "?", "Q"]},
     dtype=object,
 )
+ODD = SEEN.assign(town=["Bonn", "Bonn\0", "Ulm", "Ulm " + "x" * 500, "Jena", "Bonn"])
 SETTINGS: list[dict[str, Any]] = [{}, {"min_frequency": 2}, {"max_categories": 2, "min_frequency": 2}]
 
 
@@ -57,3 +58,12 @@ def test_they_are_saved_and_read(encoder: Any, tmp_path: Path) -> None:
     skops.io.dump(fitted, tmp_path / "encoder.skops")
     read = artefacts.read_estimator(tmp_path / "encoder.skops")
     np.testing.assert_array_equal(read.transform(ASKED), fitted.transform(ASKED))
+
+
+@pytest.mark.parametrize("encoder", [ValueIndicators(handle_unknown="ignore", sparse_output=False), TargetAverages()])
+def test_texts_that_are_long_or_end_oddly_are_told_apart(encoder: Any) -> None:
+    parent = type(encoder).__base__(**encoder.get_params())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parent.fit(ODD, list("nynnyy"))
+    np.testing.assert_array_equal(clone(encoder).fit(ODD, list("nynnyy")).transform(ODD), parent.transform(ODD))
