@@ -155,7 +155,7 @@ def test_before_an_engine_begins_a_baseline_is_kept(monkeypatch: pytest.MonkeyPa
     early = train(table, TrainingSpec(target="y", task=BINARY), 60, keep=kept.append)
     assert [model.algorithm for model in kept] == ["linear"] and early.is_baseline
     kept.clear()
-    late = Clock(60, started_at=time.monotonic() - 20)
+    late = Clock(60, started_at=time.monotonic() - 45)
     train(table, TrainingSpec(target="y", task=BINARY), 60, keep=kept.append, clock=late)
     assert [model.algorithm for model in kept] == ["constant", "linear"], "a late start keeps the constant guess first"
 
