@@ -123,6 +123,11 @@ class Bench:
     """Slowest encoding of one fold so far."""
     _encoded: dict[tuple[Family, int], tuple[ColumnTransformer, FitData]] = field(default_factory=dict)
 
+    @property
+    def times_a_fold(self) -> float:
+        """So many times the rows that a fold is fitted on are all training rows."""
+        return self.training_rows / max(len(self.folds[0][0]), 1)
+
     def data(self, family: Family, fold: int) -> FitData:
         """Encoded rows of a fold, to fit on and to check on."""
         return self._both(family, fold)[1]

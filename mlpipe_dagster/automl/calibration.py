@@ -60,7 +60,7 @@ def helpful_scaling(outcome: Outcome, answers_stay: bool = False) -> tuple[Scali
     if outcome.predicted.ndim != 2 or len(outcome.truth) < LEAST_ROWS:
         return None
     half = np.arange(len(outcome.truth)) % 2 == 0
-    halves = [Outcome(outcome.truth[side], outcome.predicted[side]) for side in (half, ~half)]
+    halves = [outcome.take(side) for side in (half, ~half)]
     scaled = outcome.predicted.copy()
     for side, other in ((half, halves[1]), (~half, halves[0])):
         scaled[side] = fit_scaling(other, answers_stay).apply(outcome.predicted[side])

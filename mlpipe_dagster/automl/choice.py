@@ -10,7 +10,7 @@ import numpy as np
 from mlpipe_dagster.automl.algorithms import CONSTANT, LINEAR
 from mlpipe_dagster.automl.bench import Source, open_bench
 from mlpipe_dagster.automl.fairness.frontier import Frontier
-from mlpipe_dagster.automl.metrics import improvement
+from mlpipe_dagster.automl.metrics import is_improvement
 from mlpipe_dagster.automl.search import Candidate, Search, run_baselines
 from mlpipe_dagster.bias.intervals import Z95
 
@@ -95,5 +95,4 @@ def clearly_better(candidate: Candidate, other: Candidate, errors: float = 1.0) 
     """Lower validation loss by more than so many standard errors of the paired difference."""
     if candidate.outcome is None or other.outcome is None:
         return False
-    saved, error = improvement(candidate.outcome, other.outcome)
-    return saved > errors * error
+    return is_improvement(candidate.outcome, other.outcome, errors)

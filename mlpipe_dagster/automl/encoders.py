@@ -22,8 +22,8 @@ MOST_BYTES = 256
 def _looked_up(texts: pd.DataFrame, categories: list[NDArray[Any]], places: list[Any]) -> Iterator[list[Any]]:
     """Of each column the place of each value, by the places of its categories and, the last one, of an unseen value."""
     for column, values, known in zip(np.asarray(texts, dtype=object).T, categories, places, strict=True):
-        place = dict(zip(values, known, strict=False))
-        yield [place.get(value, known[-1]) for value in column]
+        place, unseen = dict(zip(values, known[:-1], strict=True)), known[-1]
+        yield [place.get(value, unseen) for value in column]
 
 
 def _compact(categories: list[NDArray[Any]]) -> list[NDArray[Any]]:

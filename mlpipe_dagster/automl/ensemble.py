@@ -117,7 +117,7 @@ def selected_weights(outcomes: Sequence[Outcome], seed: int = 0) -> NDArray[np.f
     choice fits the chance of its rows."""
     draw, every = np.random.default_rng(seed), len(outcomes[0].truth)
     drawn = [draw.integers(every, size=min(every, MOST_ROWS_DRAWN)) for _ in range(DRAWS)]
-    chosen = [_greedy([Outcome(o.truth[at], o.predicted[at]) for o in outcomes]) for at in drawn]
+    chosen = [_greedy([outcome.take(at) for outcome in outcomes]) for at in drawn]
     return np.asarray(np.mean(chosen, axis=0))
 
 
@@ -167,7 +167,7 @@ def add_ensemble(search: Search, seconds: float) -> None:
 
 def again_seconds(search: Search, candidate: Candidate) -> float:
     """Likely seconds to fit a candidate again, on all training rows."""
-    return candidate.fit_seconds * search.bench.training_rows / max(len(search.bench.folds[0][0]), 1)
+    return candidate.fit_seconds * search.bench.times_a_fold
 
 
 def _most_for_one_row(search: Search) -> float:

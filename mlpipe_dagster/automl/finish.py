@@ -141,7 +141,7 @@ def _suspicions(search: Search, choice: Choice, scores: _Scores, job: Job) -> tu
         return notes
     # on the first fold's rows alone: they are what a column alone is held against
     rows = slice(0, len(search.bench.folds[0][1]))
-    first = [Outcome(of.truth[rows], of.predicted[rows]) for of in (_validated(choice), constant)]
+    first = [outcome.take(rows) for outcome in (_validated(choice), constant)]
     return (*notes, *one_column(search.bench, search.clock, first[0], first[1], job.spec.seed))
 
 

@@ -57,8 +57,7 @@ def expected_refit_seconds(candidate: Candidate, search: Search, source: Source)
     if not candidate.algorithm.fitted_again:
         return 0.0
     bench = search.bench
-    a_row = (candidate.fit_seconds + bench.encode_seconds) / max(len(bench.folds[0][0]), 1)
-    likely = SAFETY * a_row * len(source.rows)
+    likely = SAFETY * (candidate.fit_seconds + bench.encode_seconds) * bench.times_a_fold
     return FEWEST_ROUNDS * likely if _is_checked(bench, source) else likely
 
 

@@ -38,6 +38,10 @@ class Outcome:
         """Code of the most probable class of each row."""
         return np.asarray(self.predicted.argmax(axis=1))
 
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> "Outcome":
+        """Of these rows alone."""
+        return Outcome(self.truth[rows], self.predicted[rows])
+
     def turned(self) -> "Outcome":
         """Of two classes the same with the other one as the second, which rates are about."""
         return Outcome(1 - self.truth, self.predicted[:, ::-1])
@@ -266,3 +270,9 @@ def improvement(better: Outcome, worse: Outcome) -> tuple[float, float]:
     """Mean row loss that `better` saves over `worse` on the same rows, and its standard error."""
     saved = row_losses(worse) - row_losses(better)
     return float(saved.mean()), float(saved.std(ddof=1) / len(saved) ** 0.5)
+
+
+def is_improvement(better: Outcome, worse: Outcome, errors: float = 1.0) -> bool:
+    """Whether `better` saves more than so many standard errors of the paired difference."""
+    saved, error = improvement(better, worse)
+    return saved > errors * error

@@ -24,7 +24,7 @@ from mlpipe_dagster.automl.algorithms import (
 )
 from mlpipe_dagster.automl.bench import Bench
 from mlpipe_dagster.automl.clock import Clock
-from mlpipe_dagster.automl.metrics import Outcome, improvement, loss, published_score
+from mlpipe_dagster.automl.metrics import Outcome, is_improvement, loss, published_score
 from mlpipe_dagster.automl.model import Trial
 from mlpipe_dagster.automl.study import Proposal, Study
 
@@ -207,18 +207,14 @@ def _why_abandon(parts: list[Outcome], folds: int, ends_at: float, leader: Candi
     """Why a candidate stops before its last fold; empty where it goes on. Without a leader every fold is done."""
     if leader is None or len(parts) == folds:
         return ""
-    if loss(parts[0]) > RACE_MARGIN * leader.first_loss and _is_clearly_worse(parts[0], leader):
+    if loss(parts[0]) > RACE_MARGIN * leader.first_loss and _is_behind(parts[0], leader):
         return f"abandoned after {len(parts)} of {folds} folds: too far behind"
     return f"abandoned after {len(parts)} of {folds} folds: no time left" if time.monotonic() > ends_at else ""
 
 
-def _is_clearly_worse(first: Outcome, leader: Candidate) -> bool:
-    """Of the first fold's rows, by more than a standard error of the paired difference."""
-    if leader.outcome is None:
-        return False
-    rows = slice(0, len(first.truth))
-    lost, error = improvement(Outcome(leader.outcome.truth[rows], leader.outcome.predicted[rows]), first)
-    return lost > error
+def _is_behind(first: Outcome, leader: Candidate) -> bool:
+    """Whether the leader is clearly better on the first fold's rows, with which its validated rows begin."""
+    return leader.outcome is not None and is_improvement(leader.outcome.take(slice(len(first.truth))), first)
 
 
 def _fit_note(fits: list[Fitted]) -> str:

@@ -105,8 +105,7 @@ def _opened(
     """The table made ready, and a search that has tried nothing yet."""
     with clock.entry("preparation"):
         job = prepare(table, spec, clock.budget)
-        sized_for = clock.budget * min(1.0, max(LEAST_SIZE, clock.left() / clock.budget / USUALLY_LEFT))
-        bench = open_bench(job.source, sized_for, spec.seed, spec.mitigation, known.folds)
+        bench = open_bench(job.source, _sized_for(clock), spec.seed, spec.mitigation, known.folds)
     algorithm, notes = boosting()
     further, missing = installed_boosting() if known.folds is None else ((), ())
     notes += missing
@@ -118,6 +117,11 @@ def _opened(
         further=further,
     )  # fmt: skip
     return search, replace(job, notes=(*job.notes, *notes))
+
+
+def _sized_for(clock: Clock) -> float:
+    """The seconds that the sample and its folds are sized for: the budget, less where little of it is left."""
+    return min(clock.budget, max(LEAST_SIZE * clock.budget, clock.left() / USUALLY_LEFT))
 
 
 def _search(search: Search, job: Job, known: KnownEngine, keeper: Keeper) -> None:

@@ -18,7 +18,7 @@ from mlpipe_dagster.automl.engines import portfolio
 from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
 from mlpipe_dagster.automl.model import TrainedModel, TrainingSpec, Trial
 from mlpipe_dagster.automl.target import read_target, split_test
-from mlpipe_dagster.automl.train import train
+from mlpipe_dagster.automl.train import _sized_for, train
 from mlpipe_dagster.errors import ModelError, TargetError
 from mlpipe_dagster.vocabulary import TaskKind
 
@@ -158,6 +158,12 @@ def test_before_an_engine_begins_a_baseline_is_kept(monkeypatch: pytest.MonkeyPa
     late = Clock(60, started_at=time.monotonic() - 45)
     train(table, TrainingSpec(target="y", task=BINARY), 60, keep=kept.append, clock=late)
     assert [model.algorithm for model in kept] == ["constant", "linear"], "a late start keeps the constant guess first"
+
+
+@pytest.mark.parametrize(("late", "seconds"), [(0, 10.0), (1, 10.0), (4, 7.5), (9, 5.0), (12, 5.0)])
+def test_a_search_that_starts_late_sees_fewer_rows(late: float, seconds: float) -> None:
+    assert _sized_for(Clock(10, now=lambda: 100.0, started_at=100.0 - late)) == pytest.approx(seconds)
+    assert _sized_for(Clock(10, now=lambda: 100.0, started_at=0.0, counts=False)) == 10
 
 
 def test_columns_to_drop_are_no_features_but_may_be_watched(planted: pd.DataFrame) -> None:
