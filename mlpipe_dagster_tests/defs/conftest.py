@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from mlpipe_dagster.messaging import connection
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker
 from mlpipe_dagster.messaging.topics import create_topics
@@ -21,7 +22,8 @@ from mlpipe_dagster_tests.tools.apache_kafka.kafka import Cluster, Node
 
 @pytest.fixture
 def broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of a broker with our topics, and settings that name both."""
+    """Address of a broker with our topics, and settings that name both; however late it answers, we wait."""
+    monkeypatch.setattr(connection, "BOOTSTRAP_SECONDS", 20.0)
     for name, value in topic_variables(new_prefix(real_kafka())).items():
         monkeypatch.setenv(name, value)
     real = real_kafka()

@@ -1,6 +1,5 @@
 """The flow through sensors, runs and hooks over a real broker: duplicates, bad records, versions, roles, the UI."""
 
-import contextlib
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +10,8 @@ import pytest
 
 from mlpipe_dagster import clock
 from mlpipe_dagster.definitions import defs
-from mlpipe_dagster.errors import BrokerUnavailable
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker
-from mlpipe_dagster.messaging.reader import Cursor, SharedReader
-from mlpipe_dagster.messaging.records import Record
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster.vocabulary import Level, Role
@@ -23,21 +19,10 @@ from mlpipe_dagster.warehouse import decisions, inbox, pipelines, results
 from mlpipe_dagster.warehouse.outbox import Owner
 from mlpipe_dagster.warehouse.schema import LedgerRow, OutboxRow
 from mlpipe_dagster.warehouse.warehouse import set_player
-from mlpipe_dagster_tests.brokers import called
-from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger
+from mlpipe_dagster_tests.defs.flow import Flow, bias_trigger, records
 from mlpipe_dagster_tests.tools.apache_kafka.kafka import Node
 
 WHEN = "2026-01-01T00:00:00.000000"
-
-
-def records(topic: str) -> list[Record]:
-    """Everything on the topic of that usual name, read as a foreign program would: on a machine so busy that Kafka
-    answers late, it asks again."""
-    with contextlib.closing(SharedReader(Connection.from_settings())) as reader:
-        for _ in range(2):
-            with contextlib.suppress(BrokerUnavailable):
-                return list(reader.read(called(topic), Cursor(None, {}), 0.5).records)
-        return list(reader.read(called(topic), Cursor(None, {}), 0.5).records)
 
 
 def state(flow: Flow, dataset_id: str) -> dict[str, Any]:
