@@ -22,6 +22,12 @@ Work = Callable[[Warehouse, Claim, Say], StageOutcome]
 _publishers: dict[str, Publisher] = {}
 
 
+def close_publishers() -> None:
+    """Close the publishers of this process; what needs one next opens another."""
+    while _publishers:
+        _publishers.popitem()[1].close()
+
+
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
     """The data warehouse that the environment names."""
 

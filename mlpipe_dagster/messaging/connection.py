@@ -7,7 +7,7 @@ delivery live in the other modules.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
@@ -29,6 +29,7 @@ HUNG_UP = "the broker hung up, as it does where it does not accept the user, the
 RETRY_SECONDS = 0.02  # a producer spends it on every topic it has not met yet
 
 Answer = TypeVar("Answer")
+Client = TypeVar("Client")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,28 @@ def _creating_nothing(**options: object) -> KafkaNetClient:
     client = KafkaNetClient(**options)
     client.cluster.config.update(allow_auto_create_topics=False, retry_backoff_ms=int(RETRY_SECONDS * 1000))
     return client
+
+
+def opened(kind: Callable[..., Client], **options: Any) -> Client:
+    """A client of kafka-python, as `kind(**options)`, but one that does not come about leaves nothing behind.
+
+    kafka-python 3.0.12 closes nothing where no broker answers: each try would leave a thread that goes on trying, and
+    its sockets.
+    """
+    begun: list[KafkaNetClient] = []
+    build = options.get("kafka_client", KafkaNetClient)
+
+    def remembered(**its: object) -> KafkaNetClient:
+        begun.append(build(**its))
+        return begun[-1]
+
+    try:
+        return kind(**{**options, "kafka_client": remembered})
+    except BaseException:
+        for client in begun:
+            client.close()
+            client._manager._net.stop()
+        raise
 
 
 class BrokerRefuses(BrokerUnavailable):
@@ -165,7 +188,8 @@ class BrokerAdmin:
                 raise  # it was heard and not answered: a second wait would double the delay
             except KafkaError:
                 self._drop()
-        self._client = KafkaAdminClient(**{**self._connection.client_options(), "request_timeout_ms": self._request_ms})
+        options = {**self._connection.client_options(), "request_timeout_ms": self._request_ms}
+        self._client = opened(KafkaAdminClient, **options)
         return question(self._client)
 
     def _drop(self) -> None:
@@ -184,7 +208,7 @@ def reachable(connection: Connection, timeout: float = 2.0) -> bool:
     milliseconds = int(timeout * 1000)
     options = {"bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
     try:
-        client = KafkaAdminClient(**{**connection.client_options(), **options})
+        client = opened(KafkaAdminClient, **{**connection.client_options(), **options})
     except KafkaError:
         return False
     try:

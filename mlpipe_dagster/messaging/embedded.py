@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from mlpipe_dagster.errors import BrokerUnavailable
-from mlpipe_dagster.messaging.connection import EMBEDDED_CLUSTER, Connection
+from mlpipe_dagster.messaging.connection import EMBEDDED_CLUSTER, Connection, opened
 
 HOST = "127.0.0.1"
 START_SECONDS = 10.0
@@ -116,7 +116,7 @@ def _listens(port: int) -> bool:
 def _cluster_id(address: str) -> str | None:
     """Which cluster answers at the address; None where nobody does. Another broker may hold the port."""
     try:
-        client = KafkaAdminClient(**Connection(address).client_options())
+        client = opened(KafkaAdminClient, **Connection(address).client_options())
     except KafkaError:
         return None
     try:

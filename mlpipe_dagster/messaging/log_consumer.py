@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
-from mlpipe_dagster.messaging.connection import REQUEST_SECONDS, Connection
+from mlpipe_dagster.messaging.connection import REQUEST_SECONDS, Connection, opened
 from mlpipe_dagster.messaging.records import Record
 
 POLL_SECONDS = 0.05  # an embedded broker does not wake a waiting fetch; a longer one would delay newcomers too
@@ -61,7 +61,8 @@ class LogConsumer:
         self._running: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
         self._heard_at: dict[TopicPartition, float] = {}
-        self._kafka = KafkaConsumer(
+        self._kafka = opened(
+            KafkaConsumer,
             **connection.log_client_options(),
             group_id=None,
             enable_auto_commit=False,

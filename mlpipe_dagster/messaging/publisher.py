@@ -14,7 +14,7 @@ from kafka.producer.future import FutureRecordMetadata
 from kafka.serializer import Serializer
 
 from mlpipe_dagster.errors import BrokerUnavailable, MlpipeError, TooLarge
-from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, unavailable
+from mlpipe_dagster.messaging.connection import BrokerAdmin, Connection, opened, unavailable
 from mlpipe_dagster.messaging.forks import keep_untouched, start_over_in_children
 from mlpipe_dagster.messaging.records import Acknowledgement, OutboundMessage
 from mlpipe_dagster.messaging.topics import DEAD_LETTER_HEADROOM, TopicMissing, TopicState, describe, record_limit
@@ -128,7 +128,8 @@ class Publisher:
 
     def _open_producer(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = KafkaProducer(
+            self._producer = opened(
+                KafkaProducer,
                 **self._connection.log_client_options(),
                 acks="all",
                 enable_idempotence=False,

@@ -205,6 +205,14 @@ def process_reader() -> SharedReader:
         return _readers[key]
 
 
+def close_process_readers() -> None:
+    """Close what `process_reader` has opened in this process; the next call opens another."""
+    with _readers_lock:
+        mine = [_readers.pop(key) for key in list(_readers) if key[0] == os.getpid()]
+    for reader in mine:
+        reader.close()
+
+
 def _forget_readers_lock() -> None:
     global _readers_lock  # noqa: PLW0603 - another thread may have held it while the process forked
     _readers_lock = threading.Lock()

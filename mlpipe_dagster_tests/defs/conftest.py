@@ -8,9 +8,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from mlpipe_dagster.defs.resources import close_publishers
 from mlpipe_dagster.messaging import connection
 from mlpipe_dagster.messaging.connection import Connection
 from mlpipe_dagster.messaging.embedded import EmbeddedBroker
+from mlpipe_dagster.messaging.reader import close_process_readers
 from mlpipe_dagster.messaging.topics import create_topics
 from mlpipe_dagster.settings import settings
 from mlpipe_dagster_tests.brokers import new_prefix, real_kafka, some_port, topic_variables
@@ -28,19 +30,17 @@ def broker(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         monkeypatch.setenv(name, value)
     real = real_kafka()
     if real:
-        _use(real, monkeypatch)
-        yield real
+        with _used(real, monkeypatch):
+            yield real
         return
-    with EmbeddedBroker(some_port()) as running:
-        _use(running.address, monkeypatch)
+    with EmbeddedBroker(some_port()) as running, _used(running.address, monkeypatch):
         yield running.address
 
 
 @pytest.fixture
 def own_broker(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker | Node]:
     """As `broker`, but one that the test may stop and start again, whichever kind the tests use."""
-    with _own_broker(tmp_path) as running:
-        _use(running.address, monkeypatch)
+    with _own_broker(tmp_path) as running, _used(running.address, monkeypatch):
         yield running
 
 
@@ -56,11 +56,16 @@ def _own_broker(folder: Path) -> Iterator[EmbeddedBroker | Node]:
             yield embedded
 
 
-def _use(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def _used(address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """By this process, whose clients are closed before the broker is: they would look for it for ever."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", address)
     monkeypatch.setenv("MLPIPE_SENSOR_POLL_SECONDS", "0.2")
     settings.cache_clear()
     create_topics(Connection.from_settings())
+    yield
+    close_process_readers()
+    close_publishers()
 
 
 @pytest.fixture
