@@ -20,7 +20,7 @@ import pandas as pd
 from mlpipe_dagster.automl import artefacts
 from mlpipe_dagster.automl.algorithms import limit_library_threads, predict
 from mlpipe_dagster.automl.apart import Budget, train_apart
-from mlpipe_dagster.automl.bench import Source, assemble
+from mlpipe_dagster.automl.bench import Source, assemble, open_bench
 from mlpipe_dagster.automl.columns import usable_columns
 from mlpipe_dagster.automl.engines.known import KNOWN, interpreter_of
 from mlpipe_dagster.automl.job import TEST_ROWS_A_SECOND
@@ -32,6 +32,7 @@ from mlpipe_dagster.automl.target import Rows, Target, read_target
 from mlpipe_dagster_tests.benchmarks.automl import autogluon_itself
 from mlpipe_dagster_tests.benchmarks.automl.tables import TABLES
 
+FOLDS, ALL_ROWS_SECONDS = 5, 1e6
 Fit = Callable[[bool, int], Any]
 
 
@@ -59,6 +60,8 @@ PLAIN: dict[str, tuple[str, Fit]] = {
     "LightGBM defaults": ("trees", _lightgbm),
     "HistGB defaults": ("trees", _histogram),
 }
+CROSS_VALIDATED = "plain, cross-validated"
+"""The plain model that is best in five folds of the training rows: the best of them in hindsight cannot be known."""
 ITSELF = "AutoGluon itself"
 """On the raw table and all training rows, without the harness and its baselines."""
 
@@ -75,7 +78,7 @@ def measure(folder: Path, table: str, subject: str, seconds: float, seed: int, l
         if subject == ITSELF:
             outcome, found = _autogluon_itself(frame, target, spec, training, test, seconds, Path(name))
             return _scores(outcome, _constant(target.truth()[training], outcome), losses) | found
-        fit = _engine if subject in KNOWN else _plain
+        fit = _engine if subject in KNOWN else _cross_validated if subject == CROSS_VALIDATED else _plain
         pipeline, size, taken = fit(frame, spec, subject, seconds, training, Path(name))
         rows = frame.iloc[target.rows[test]]
         outcome = Outcome(target.truth()[test], predict(pipeline, rows))
@@ -142,6 +145,33 @@ def _autogluon_itself(
     return Outcome(target.truth()[test], np.load(folder / "answers.npy").astype(np.float64)), found
 
 
+def _cross_validated(
+    frame: pd.DataFrame, spec: TrainingSpec, subject: str, seconds: float, training: np.ndarray, folder: Path
+) -> tuple[Any, int, float]:
+    begun = time.monotonic()
+    source = _source(frame, spec, training)
+    bench = open_bench(source, ALL_ROWS_SECONDS, spec.seed, folds=FOLDS)
+
+    def validated(name: str) -> float:
+        family, make = PLAIN[name]
+        parts = []
+        for data in (bench.data(family, fold) for fold in range(FOLDS)):  # type: ignore[arg-type]
+            estimator = make(not source.target.classes, spec.seed)
+            estimator.fit(data.features, data.labels)
+            parts.append(Outcome(data.truth_to_check(), predict(estimator, data.check_features)))
+        joined = [np.concatenate(arrays) for arrays in zip(*((it.truth, it.predicted) for it in parts), strict=True)]
+        return loss(Outcome(*joined))
+
+    pipeline, size, _ = _plain(frame, spec, min(PLAIN, key=validated), seconds, training, folder)
+    return pipeline, size, time.monotonic() - begun
+
+
+def _source(frame: pd.DataFrame, spec: TrainingSpec, training: np.ndarray) -> Source:
+    target = read_target(frame[spec.target], spec)
+    schema, _ = usable_columns(frame.iloc[target.rows[training]], [spec.target])
+    return Source(frame, target, schema, training)
+
+
 def _plain(
     frame: pd.DataFrame, spec: TrainingSpec, subject: str, seconds: float, training: np.ndarray, folder: Path
 ) -> tuple[Any, int, float]:
@@ -149,13 +179,12 @@ def _plain(
 
     begun = time.monotonic()
     family, make = PLAIN[subject]
-    target = read_target(frame[spec.target], spec)
-    schema, _ = usable_columns(frame.iloc[target.rows[training]], [spec.target])
-    rows = Source(frame, target, schema, training).draw(len(training), spec.seed)
-    encoders = encoder(family, rows.typed, len(target.classes), spec.seed)  # type: ignore[arg-type]
-    estimator = make(not target.classes, spec.seed)
+    source = _source(frame, spec, training)
+    rows = source.draw(len(training), spec.seed)
+    encoders = encoder(family, rows.typed, len(source.target.classes), spec.seed)  # type: ignore[arg-type]
+    estimator = make(not source.target.classes, spec.seed)
     estimator.fit(np.asarray(encoders.fit_transform(rows.typed, rows.labels), dtype=np.float64), rows.labels)
-    pipeline = assemble(schema, encoders, estimator)
+    pipeline = assemble(source.schema, encoders, estimator)
     return pipeline, len(pickle.dumps(pipeline)), time.monotonic() - begun
 
 
