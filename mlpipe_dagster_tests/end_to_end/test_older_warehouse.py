@@ -55,6 +55,9 @@ SAID: dict[str, tuple[str, ...]] = {
 """By heading, what each of its blocks prints; `.` stands for line ends too."""
 
 
+OF_THE_MOMENT, LOOKS = "Describe the consumer groups", 3
+
+
 @pytest.fixture(scope="module")
 def outcomes(
     platform: Outside, second_terminal: dict[str, str], small_csv: Path, tmp_path_factory: pytest.TempPathFactory
@@ -64,7 +67,15 @@ def outcomes(
     shutil.copy(small_csv, folder / "dataset.csv")
     environment = with_tools(second_terminal, tools(folder / "bin"))
     chosen = [block for block in BLOCKS if block.kind == ANYWHERE or (block.kind == REAL and not _without_kafka())]
-    return {block: run(block, folder, environment, platform.topic_prefix) for block in chosen}
+
+    def done(block: Block) -> subprocess.CompletedProcess[str]:
+        """A machine so busy that Kafka answers late shows no lag for a moment: a person looks again."""
+        outcome = run(block, folder, environment, platform.topic_prefix)
+        for _ in range(LOOKS if block.heading == OF_THE_MOMENT and outcome.returncode else 0):
+            outcome = run(block, folder, environment, platform.topic_prefix)
+        return outcome
+
+    return {block: done(block) for block in chosen}
 
 
 def _without_kafka() -> str | None:
