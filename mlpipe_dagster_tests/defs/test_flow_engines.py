@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlpipe_dagster.automl import artefacts
+from mlpipe_dagster.automl.algorithms import HISTOGRAM, LINEAR
 from mlpipe_dagster.automl.model import TrainedModel
 from mlpipe_dagster.choices import Wishes
 from mlpipe_dagster.settings import settings
@@ -43,8 +44,11 @@ def test_auto_sklearn_from_the_upload_to_the_explanations(
     with flow.warehouse.reading() as session:
         row = models.model_of(session, "ada", "automl_planted")
         names = {file.filename for file in models.model_files(session, row)}
-    assert row.algorithm == "auto-sklearn"
-    assert {"model.skops", "engine_model.joblib", "leaderboard.json"} <= names
+    assert {"model.skops", "leaderboard.json"} <= names
+    if not REAL or row.algorithm == "auto-sklearn":
+        assert row.algorithm == "auto-sklearn" and "engine_model.joblib" in names
+    else:  # on a slow machine a baseline may be the better one, and is taken then
+        assert row.algorithm in (LINEAR.name, HISTOGRAM.name)
 
 
 def test_a_budget_below_the_engines_least_ends_before_anything_is_measured(flow: Flow, tmp_path: Path) -> None:
